@@ -1,0 +1,32 @@
+"""The name of a pair: stable across runs, machines and shard counts."""
+
+import hashlib
+from urllib.parse import quote, urlsplit, urlunsplit
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SAFE = "/:@!$&'()*+,;=-._~%[]"
+
+
+def canonical_url(url: str) -> str:
+    """Write a URL in one way: lower-case scheme and host, no default port, no fragment, percent-encoded."""
+    parts = urlsplit(url.strip())
+    host = (parts.hostname or "").encode("idna").decode() if parts.hostname else ""
+    if ":" in host:
+        host = f"[{host}]"
+    port = f":{parts.port}" if parts.port and parts.port != _DEFAULT_PORTS.get(parts.scheme.lower()) else ""
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    path = quote(parts.path or "/", safe=_SAFE)
+    query = quote(parts.query, safe=_SAFE + "?")
+    return urlunsplit((parts.scheme.lower(), f"{user}{host}{port}", path, query, ""))
+
+
+def pair_uid(url: str, caption: str) -> str:
+    """Name a pair by the first 16 hex digits of sha256(canonical URL, NUL, caption).
+
+    A URL that cannot be parsed keeps its own spelling: it is still a row that needs a fate.
+    """
+    try:
+        name = canonical_url(url)
+    except (ValueError, UnicodeError):
+        name = url.strip()
+    return hashlib.sha256(f"{name}\0{caption}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
