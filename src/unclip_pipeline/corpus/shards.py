@@ -1,0 +1,106 @@
+"""Shards: WebDataset tars that are byte-identical whenever their samples are."""
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from unclip_pipeline.corpus.files import atomic_path
+
+IMAGE_EXTENSIONS = ("jpg", "png", "webp")
+
+
+class Sample(NamedTuple):
+    """One pair as it lies in a shard: `<uid>.<extension>`, `<uid>.json`, `<uid>.txt`."""
+
+    uid: str
+    image: bytes
+    extension: str
+    caption: str
+    meta: dict[str, Any]
+
+
+class Member(NamedTuple):
+    """Where the bytes of one member lie in its tar."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def tar_bytes(path: Path, members: Iterable[tuple[str, bytes]]) -> list[Member]:
+    """Write named bytes as a tar, sorted by name, with no time, owner or group in the headers."""
+    ordered = sorted(members)
+    for (name, _), (following, _) in zip(ordered, ordered[1:], strict=False):
+        if name == following:
+            raise ValueError(f"a tar needs distinct member names, got {name!r} twice for {path.name}")
+    written = []
+    with atomic_path(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in ordered:
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))
+            written.append(Member(name, tar.offset - _padded(len(content)), len(content)))
+    return written
+
+
+def write_shard(
+    path: Path,
+    samples: Iterable[Sample],
+    extra: Callable[[Sample], Mapping[str, bytes]] | None = None,
+) -> list[Member]:
+    """Write samples as one shard; `extra` gives further members of a sample by suffix ("image.npy")."""
+    return tar_bytes(path, (member for sample in samples for member in _members(sample, extra)))
+
+
+def read_shard(path: Path) -> Iterator[Sample]:
+    """Yield the samples of a shard in uid order, leaving out members beyond image, caption and meta."""
+    with tarfile.open(path, "r:") as tar:
+        uid, parts = "", {}
+        for entry in tar:
+            entry_uid, _, suffix = entry.name.partition(".")
+            if entry_uid != uid and parts:
+                yield _sample(path, uid, parts)
+                parts = {}
+            uid = entry_uid
+            parts[suffix] = tar.extractfile(entry).read() if suffix in _READ else b""
+        if parts:
+            yield _sample(path, uid, parts)
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """List the tars of a folder in shard order."""
+    return sorted(folder.glob("[0-9]*.tar"))
+
+
+_READ = frozenset((*IMAGE_EXTENSIONS, "json", "txt"))
+
+
+def _members(
+    sample: Sample, extra: Callable[[Sample], Mapping[str, bytes]] | None
+) -> Iterator[tuple[str, bytes]]:
+    if sample.extension not in IMAGE_EXTENSIONS:
+        raise ValueError(
+            f"a shard holds {IMAGE_EXTENSIONS}, got {sample.extension!r} for {sample.uid}; re-encode it"
+        )
+    yield f"{sample.uid}.{sample.extension}", sample.image
+    yield f"{sample.uid}.json", json.dumps(sample.meta, sort_keys=True, ensure_ascii=False).encode()
+    yield f"{sample.uid}.txt", sample.caption.encode()
+    for suffix, content in (extra(sample) if extra is not None else {}).items():
+        yield f"{sample.uid}.{suffix}", content
+
+
+def _sample(path: Path, uid: str, parts: dict[str, bytes]) -> Sample:
+    extension = next((suffix for suffix in IMAGE_EXTENSIONS if suffix in parts), None)
+    if extension is None or "json" not in parts or "txt" not in parts:
+        raise ValueError(
+            f"a sample needs an image, json and txt, {uid} of {path.name} has {sorted(parts)}; "
+            "write the shard again"
+        )
+    return Sample(uid, parts[extension], extension, parts["txt"].decode(), json.loads(parts["json"]))
+
+
+def _padded(size: int) -> int:
+    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
