@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 SUCCESS = "_SUCCESS"
@@ -45,8 +46,30 @@ def is_complete(folder: Path) -> bool:
 
 
 def _sibling(path: Path) -> Path:
+    """Name a temporary sibling, and remove those that killed processes left behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in path.parent.glob(f".{escape(path.name)}.*.*"):
+        process_id, _, kind = stale.name[len(path.name) + 2 :].partition(".")
+        if kind in {"part", "old"} and process_id.isdigit() and not _is_alive(int(process_id)):
+            _remove(stale)
     return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _replace_folder(new: Path, path: Path) -> None:

@@ -1,0 +1,130 @@
+"""MLflow: one parent run per invocation, a child per stage."""
+
+import atexit
+import signal
+import sys
+import threading
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.pipeline.node import Node
+
+from unclip_pipeline.hooks.lineage import dataset_input
+from unclip_pipeline.hooks.parent_run import Parent, open_parent
+from unclip_pipeline.hooks.stages import stage_of
+
+LONGEST_PARAM = 6000
+METRICS, REPORT, HISTORY = "_metrics", "_report", "_history"
+
+
+class RunTreeHook:
+    """Open the tree, switch children as stages change, log what nodes load and save, and close with the truth.
+
+    A run that is interrupted ends as KILLED, one that fails as FAILED; a run whose process was killed
+    outright is closed by the next invocation on the same machine.
+    """
+
+    def __init__(self) -> None:
+        self._parent: Parent | None = None
+        self._stage: str | None = None
+        self._params: set[str] = set()
+        self._project = Path.cwd()
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where the project lies: the store is there unless MLFLOW_TRACKING_URI says otherwise."""
+        self._project = Path(context.project_path)
+
+    @hook_impl(trylast=True)
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Open the parent run."""
+        self._parent = open_parent(self._project, run_params)
+        atexit.register(self._close, "KILLED")  # runs before MLflow's own, which would say FINISHED
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    @hook_impl(tryfirst=True)
+    def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
+        """Switch to the stage's child run and log the node's parameters, one per field."""
+        import mlflow
+
+        stage = stage_of(node)
+        if stage != self._stage:
+            self._end_child("FINISHED")
+            assert self._parent is not None
+            mlflow.start_run(run_name=stage, parent_run_id=self._parent.run_id, tags=self._parent.tags)
+            self._stage, self._params = stage, set()
+        given = {name: value for name, value in inputs.items() if name.startswith("params:")}
+        params = flat_params(given)
+        mlflow.log_params({name: value for name, value in params.items() if name not in self._params})
+        self._params |= set(params)
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        """Log the dataset version a stage reads."""
+        import mlflow
+
+        if dataset_name == "dataset" and mlflow.active_run():
+            run_id = mlflow.active_run().info.run_id
+            version, entry = dataset_input(data, stage=str(self._stage))
+            mlflow.MlflowClient().log_inputs(run_id, [entry])
+            mlflow.set_tag("dataset.version", version)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Log every number of a metrics dataset, and reports and histories as artifacts."""
+        import mlflow
+
+        if mlflow.active_run() is None:
+            return
+        if dataset_name.endswith(METRICS):
+            numbers = {name: value for name, value in data.items() if isinstance(value, int | float)}
+            mlflow.log_metrics({name: float(value) for name, value in numbers.items()})
+        elif dataset_name.endswith(REPORT) or dataset_name == "report":
+            mlflow.log_text(data, f"{dataset_name}.html")
+        elif dataset_name.endswith(HISTORY):
+            mlflow.log_text(data.to_csv(index=False), f"{dataset_name}.csv")
+
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self) -> None:
+        """Close the tree."""
+        self._close("FINISHED")
+
+    @hook_impl(tryfirst=True)
+    def on_pipeline_error(self) -> None:
+        """Close the tree as failed."""
+        self._close("FAILED")
+
+    def _close(self, status: str) -> None:
+        self._end_child(status)
+        if self._parent is not None:
+            self._parent.close(status)
+            self._parent = None
+        atexit.unregister(self._close)
+
+    def _end_child(self, status: str) -> None:
+        if self._stage is not None:
+            import mlflow
+
+            mlflow.end_run(status)
+            self._stage = None
+
+
+def flat_params(given: dict[str, Any]) -> dict[str, str]:
+    """Flatten typed parameters to one `section.field` each."""
+    flat: dict[str, str] = {}
+    for name, value in given.items():
+        _flatten(name.removeprefix("params:"), value, flat)
+    return flat
+
+
+def _flatten(name: str, value: Any, flat: dict[str, str]) -> None:
+    value = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            _flatten(f"{name}.{key}", item, flat)
+    else:
+        flat[name] = str(value)[:LONGEST_PARAM]
