@@ -1,0 +1,90 @@
+"""One figure with what is needed to believe it: interval, number of observations, extractor."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+Z_95 = float(stats.norm.ppf(0.975))
+
+Features = Float[np.ndarray, "n d"]
+
+
+class Estimate(NamedTuple):
+    value: float
+    low: float  # 95% interval
+    high: float
+    n: int
+    extractor: str = ""  # features it was computed from; empty when from none
+
+
+def share_of(hits: Bool[np.ndarray, " n"] | Float[np.ndarray, " n"], extractor: str = "") -> Estimate:
+    """Share of hits (true, or a fraction of 1 where ties are shared) with Wilson's interval.
+
+    NaN, never 0, when nothing was asked.
+    """
+    n = len(hits)
+    if n == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0, extractor)
+    share, z2 = float(np.mean(hits)), Z_95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n**2)) / (1 + z2 / n)
+    return Estimate(share, float(max(0.0, centre - half)), float(min(1.0, centre + half)), n, extractor)
+
+
+def mean_of(values: Float[np.ndarray, " n"], extractor: str = "") -> Estimate:
+    """Mean with Student's interval; the interval is NaN below two values."""
+    n = len(values)
+    if n == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0, extractor)
+    mean = float(np.mean(values, dtype=np.float64))
+    if n == 1:
+        return Estimate(mean, np.nan, np.nan, 1, extractor)
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    return Estimate(mean, mean - half, mean + half, n, extractor)
+
+
+def share_difference(
+    first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " m"], extractor: str = ""
+) -> Estimate:
+    """Difference of two independent shares, first minus second, with Newcombe's interval (1998, method 10)."""
+    a, b = share_of(first), share_of(second)
+    difference = a.value - b.value
+    low = difference - np.hypot(a.value - a.low, b.high - b.value)
+    high = difference + np.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(float(difference), float(low), float(high), a.n, extractor)
+
+
+def block_jackknife(
+    statistic: Callable[[Features, Features], float],
+    first: Features,
+    second: Features,
+    *,
+    blocks: int = 20,
+    extractor: str = "",
+) -> Estimate:
+    """Statistic of two samples with a delete-a-block jackknife interval (rows must be in random order).
+
+    Unlike the bootstrap it never repeats a row, which distances between distributions mistake for structure.
+    """
+    value = statistic(first, second)
+    variance = 0.0
+    for which, sample in enumerate((first, second)):
+        parts = np.array_split(np.arange(len(sample)), min(blocks, len(sample)))
+        left_out = [np.delete(sample, part, axis=0) for part in parts]
+        values = [statistic(kept, second) if which == 0 else statistic(first, kept) for kept in left_out]
+        variance += (len(parts) - 1) * np.var(values)
+    half = float(Z_95 * np.sqrt(variance))
+    return Estimate(value, value - half, value + half, min(len(first), len(second)), extractor)
+
+
+def flatten(estimates: Mapping[str, Estimate]) -> dict[str, float]:
+    """One number per key: `name`, `name_low`, `name_high`, `name_n`; what could not be computed is left out."""
+    flat: dict[str, float] = {}
+    for name, estimate in estimates.items():
+        fields = {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        flat |= {key: float(value) for key, value in fields.items() if np.isfinite(value)}
+        flat[f"{name}_n"] = int(estimate.n)
+    return flat
