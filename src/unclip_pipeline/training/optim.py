@@ -1,0 +1,168 @@
+"""Muon on hidden matrices, fused AdamW on the rest, one schedule for both."""
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+# Quintic Newton-Schulz coefficients with the steepest slope at zero (Keller Jordan, 2024, "Muon").
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
+MATRIX_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.MultiheadAttention)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run; images seen are the clock of every duration."""
+
+    images: int  # images seen when training ends
+    batch_size: int = 64
+    learning_rate: float = 1e-3  # AdamW: embeddings, norms, biases, first and last layers
+    muon_learning_rate: float = 0.02  # Muon: hidden matrices and convolutions
+    weight_decay: float = 0.0
+    adam_beta2: float = 0.99  # short runs: 0.999 remembers a thousand steps, more than some have
+    warmup_images: int = 1_000
+    ema_decay: float = 0.999  # approached as (1 + step) / (10 + step)
+    gradient_clip: float = 1.0
+    checkpoint_images: int = 0  # images between two saved states; 0 saves none
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.images < self.batch_size:
+            raise ValueError(
+                f"images must hold at least one batch of batch_size >= 1, got {self.images=} and "
+                f"{self.batch_size=}; raise images or lower batch_size"
+            )
+        if min(self.learning_rate, self.muon_learning_rate, self.gradient_clip) <= 0:
+            raise ValueError(
+                "learning_rate, muon_learning_rate and gradient_clip must be above 0, got "
+                f"{self.learning_rate}, {self.muon_learning_rate}, {self.gradient_clip}"
+            )
+        if not 0 <= self.ema_decay < 1 or not 0 <= self.adam_beta2 < 1:
+            raise ValueError(
+                f"ema_decay and adam_beta2 must lie in [0, 1), got {self.ema_decay=}, {self.adam_beta2=}"
+            )
+        if not 0 <= self.warmup_images < self.images or self.checkpoint_images < 0:
+            raise ValueError(
+                "warmup_images must lie in [0, images) and checkpoint_images must not be negative, got "
+                f"{self.warmup_images=}, {self.images=}, {self.checkpoint_images=}"
+            )
+
+
+def learning_rate_share(images_seen: int, config: TrainConfig) -> float:
+    """Share of the peak learning rate: linear warm-up, then cosine to 0 at `config.images`."""
+    warm = min(1.0, (images_seen + config.batch_size) / max(config.warmup_images, 1))
+    done = max(0, images_seen - config.warmup_images) / max(config.images - config.warmup_images, 1)
+    return warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def orthogonalised(matrices: Float[Tensor, "n r c"]) -> Float[Tensor, "n r c"]:
+    """Nearest semi-orthogonal matrices, roughly: all singular values end within about [0.7, 1.2]."""
+    a, b, c = NEWTON_SCHULZ
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / x.flatten(1).norm(dim=1).clamp_min(1e-7)[:, None, None]
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is orthogonalised (Jordan, 2024), for parameters of two dimensions or more.
+
+    `torch.optim.Muon` takes 2-D parameters only and multiplies in bfloat16, which is slow on CPUs
+    without its instructions. Here convolutions count as (out, in * kernel) matrices, the arithmetic
+    keeps the parameter's type, and equal shapes share one batched product.
+    """
+
+    def __init__(self, params: Iterable[nn.Parameter], *, lr: float, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
+        for parameter in (p for group in self.param_groups for p in group["params"]):
+            if parameter.ndim < 2:
+                raise ValueError(f"Muon needs matrices, got a parameter of shape {tuple(parameter.shape)}")
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for same_shape in _by_matrix_shape(group["params"]):
+                self._step_together(same_shape, group)
+
+    def _step_together(self, parameters: list[nn.Parameter], group: dict) -> None:
+        momentum = group["momentum"]
+        updates = []
+        for parameter in parameters:
+            state, gradient = self.state[parameter], parameter.grad
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(gradient)
+            state["momentum"].lerp_(gradient, 1 - momentum)
+            updates.append(gradient.lerp(state["momentum"], momentum).flatten(1))  # Nesterov
+        stacked = orthogonalised(torch.stack(updates))
+        scale = math.sqrt(max(1.0, stacked.shape[-2] / stacked.shape[-1]))
+        for parameter, update in zip(parameters, stacked, strict=True):
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * scale)
+
+
+def _by_matrix_shape(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+    groups: dict[tuple[int, int], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None:
+            groups.setdefault((parameter.shape[0], parameter[0].numel()), []).append(parameter)
+    return list(groups.values())
+
+
+def hidden_matrices(model: nn.Module, *, exclude: Collection[str] = ()) -> frozenset[str]:
+    """Names of the parameters Muon should train: matrices of linear, convolution and attention layers.
+
+    Embeddings, norms and biases are never among them. `exclude` takes shell patterns of names, for the
+    layers that touch data or outputs ("visual.conv1.*").
+    """
+    names = {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, layer in model.named_modules()
+        if isinstance(layer, MATRIX_LAYERS)
+        for name, parameter in layer.named_parameters(recurse=False)
+        if parameter.ndim >= 2
+    }
+    return frozenset(name for name in names if not any(fnmatch(name, pattern) for pattern in exclude))
+
+
+def make_optimizers(
+    model: nn.Module, config: TrainConfig, *, muon: Collection[str]
+) -> dict[str, torch.optim.Optimizer]:
+    """Muon for the parameters named in `muon`, fused AdamW for all others; frozen ones are left out."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if unknown := sorted(set(muon) - set(dict(model.named_parameters()))):
+        raise ValueError(f"muon names parameters the model does not have: {unknown[:3]}")
+    matrices = [p for name, p in trained.items() if name in muon]
+    others = {name: p for name, p in trained.items() if name not in muon}
+    optimizers: dict[str, torch.optim.Optimizer] = {}
+    if matrices:
+        optimizers["muon"] = Muon(matrices, lr=config.muon_learning_rate)
+        optimizers["muon"].param_groups[0]["weight_decay"] = config.weight_decay
+    if others:
+        groups = [
+            {"params": [p for p in others.values() if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in others.values() if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        optimizers["adamw"] = torch.optim.AdamW(
+            [group for group in groups if group["params"]],
+            lr=config.learning_rate,
+            betas=(0.9, config.adam_beta2),
+            fused=True,
+        )
+    return optimizers
+
+
+def set_learning_rates(
+    optimizers: dict[str, torch.optim.Optimizer], config: TrainConfig, *, images_seen: int
+) -> None:
+    """Set every group's learning rate to its peak times the share due at `images_seen`."""
+    peaks = {"muon": config.muon_learning_rate, "adamw": config.learning_rate}
+    for name, optimizer in optimizers.items():
+        for group in optimizer.param_groups:
+            group["lr"] = peaks[name] * learning_rate_share(images_seen, config)
