@@ -1,0 +1,275 @@
+"""The dataset version: what every later stage trains on, by random access and in a replayable order.
+
+A folder with `shards/*.tar` (image, caption, metadata and both CLIP embeddings of each sample side by
+side), `index.parquet` (where each of them lies) and `dataset.json` (version, embedder, counts).
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Float16, Float32, Int, UInt8
+
+from unclip_pipeline.corpus.files import atomic_path, is_complete
+from unclip_pipeline.corpus.images import decode_rgb, to_square
+from unclip_pipeline.corpus.shards import Sample, write_shard
+from unclip_pipeline.seeds import seeded_numpy
+
+SPLITS = ("train", "heldout")
+
+
+class ReleasedPair(NamedTuple):
+    """One sample on its way into the dataset version; embeddings are un-normalised."""
+
+    sample: Sample
+    split: str
+    weight: float
+    image_embedding: Float16[np.ndarray, " d"]
+    text_embedding: Float16[np.ndarray, " d"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset version on disk; rows are numbers in the order of `index`."""
+
+    folder: Path
+    index: pd.DataFrame
+    version: str
+    embedder_id: str
+    embedding_width: int
+
+    @classmethod
+    def open(cls, folder: Path) -> "Dataset":
+        """Open a complete dataset version; a missing shard or mark is an error that names it."""
+        if not is_complete(folder):
+            raise FileNotFoundError(f"{folder} is no complete dataset version; run `release_dataset` again")
+        facts = json.loads((folder / "dataset.json").read_text())
+        index = pd.read_parquet(folder / "index.parquet")
+        for shard in facts["shards"]:
+            if not _shard_path(folder, shard).is_file():
+                raise FileNotFoundError(f"{folder} lacks shard {shard}.tar; run `release_dataset` again")
+        return cls(folder, index, facts["version"], facts["embedder_id"], facts["embedding_width"])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def rows(self, split: str) -> Int[np.ndarray, " n"]:
+        """List the row numbers of "train" or "heldout"."""
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
+        return np.flatnonzero(self.index["split"].to_numpy() == split)
+
+    def uids(self, rows: Int[np.ndarray, " b"]) -> list[str]:
+        """Name the samples of these rows."""
+        return self.index["uid"].to_numpy()[rows].tolist()
+
+    def captions(self, rows: Int[np.ndarray, " b"]) -> list[str]:
+        """Read the captions of these rows."""
+        return self.index["caption"].to_numpy()[rows].tolist()
+
+    def weights(self, rows: Int[np.ndarray, " b"]) -> Float[np.ndarray, " b"]:
+        """Read the sampling weights of these rows; the mean over all training rows is 1."""
+        return self.index["weight"].to_numpy()[rows]
+
+    def images(self, rows: Int[np.ndarray, " b"], side_px: int) -> UInt8[np.ndarray, "b 3 s s"]:
+        """Decode the images of these rows, cropped to the centre square and resized."""
+        pixels = np.empty((len(rows), side_px, side_px, 3), np.uint8)
+        for place, data in enumerate(self.image_bytes(rows)):
+            pixels[place] = to_square(decode_rgb(data), side_px)
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+
+    def image_bytes(self, rows: Int[np.ndarray, " b"]) -> list[bytes]:
+        """Read the images of these rows as they were fetched."""
+        columns = self._columns
+        return [
+            self._maps[columns["shard"][row]][start : start + columns["image_size"][row]].tobytes()
+            for row, start in zip(rows, columns["image_offset"][rows], strict=True)
+        ]
+
+    def image_embeddings(self, rows: Int[np.ndarray, " b"]) -> Float32[np.ndarray, "b d"]:
+        """Read the un-normalised CLIP image embeddings of these rows."""
+        return self._vectors("image_embedding_offset", rows)
+
+    def text_embeddings(self, rows: Int[np.ndarray, " b"]) -> Float32[np.ndarray, "b d"]:
+        """Read the un-normalised CLIP text embeddings of these rows."""
+        return self._vectors("text_embedding_offset", rows)
+
+    def _vectors(self, offset: str, rows: Int[np.ndarray, " b"]) -> Float32[np.ndarray, "b d"]:
+        width = 2 * self.embedding_width  # bytes of one half-precision vector
+        starts, shards = self._columns[offset][rows], self._columns["shard"][rows]
+        raw = np.empty((len(rows), width), np.uint8)
+        for shard in np.unique(shards):
+            here = shards == shard
+            raw[here] = self._maps[shard][starts[here, None] + np.arange(width)]
+        return raw.view("<f2").astype(np.float32)
+
+    @cached_property
+    def _columns(self) -> dict[str, np.ndarray]:
+        names = ("shard", "image_offset", "image_size", "image_embedding_offset", "text_embedding_offset")
+        return {name: self.index[name].to_numpy() for name in names}
+
+    @cached_property
+    def _maps(self) -> "_ShardMaps":
+        return _ShardMaps(self.folder)
+
+
+class _ShardMaps(dict[str, np.ndarray]):
+    """Memory maps of the shards, each opened when it is first read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, shard: str) -> np.ndarray:
+        self[shard] = np.memmap(_shard_path(self.folder, shard), dtype=np.uint8, mode="r")
+        return self[shard]
+
+
+def epoch_order(weights: Float[np.ndarray, " n"], *, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
+    """Order n draws of n rows so that each row comes floor or ceil of its weight times.
+
+    Weights are scaled to mean 1, shuffled and resampled systematically (one uniform offset).
+    """
+    if len(weights) == 0 or not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
+        raise ValueError(f"an epoch needs finite weights >= 0 with a positive sum, got {weights!r}")
+    random = seeded_numpy(seed, "epoch_order", epoch)
+    shuffled = random.permutation(len(weights))
+    edges = np.cumsum(weights[shuffled].astype(np.float64) / weights.mean(dtype=np.float64))
+    edges[-1] = len(weights)  # the sum without its rounding error
+    upto = np.ceil(edges - random.uniform()).clip(0, len(weights)).astype(np.int64)
+    times = np.diff(upto, prepend=0)
+    return random.permutation(np.repeat(shuffled, times))
+
+
+def batch_rows(
+    rows: Int[np.ndarray, " n"],
+    weights: Float[np.ndarray, " n"],
+    *,
+    seed: int,
+    images_seen: int,
+    batch_size: int,
+) -> Int[np.ndarray, " b"]:
+    """Draw the batch that starts at this position of the endless run of epochs.
+
+    A pure function of the position: a resumed training draws what the unbroken one would have drawn.
+    """
+    if len(rows) == 0:
+        raise ValueError(
+            "a batch needs rows to draw from, got an empty selection; check the dataset's splits"
+        )
+    first, last = images_seen // len(rows), (images_seen + batch_size - 1) // len(rows)
+    epochs = [epoch_order(weights, seed=seed, epoch=epoch) for epoch in range(first, last + 1)]
+    start = images_seen - first * len(rows)
+    return rows[np.concatenate(epochs)[start : start + batch_size]]
+
+
+def write_dataset(
+    folder: Path, shards: Iterable[tuple[str, Iterable[ReleasedPair]]], *, embedder_id: str
+) -> dict[str, Any]:
+    """Write shards, index and `dataset.json` into an empty folder and return the facts of `dataset.json`.
+
+    A shard without pairs leaves no file. The version is a digest of all shards and of the index.
+    """
+    entries: list[dict[str, Any]] = []
+    digests: dict[str, str] = {}
+    for shard, pairs in shards:
+        written = _write_released_shard(folder, shard, pairs)
+        if written:
+            entries.extend(written)
+            digests[shard] = _sha256(_shard_path(folder, shard))
+    if not entries:
+        raise ValueError(
+            "a dataset version needs at least one pair, all were dropped; look at `filter_report`"
+        )
+    widths = {entry.pop("_width") for entry in entries}
+    if len(widths) != 1:
+        raise ValueError(f"all embeddings must have one width, got {sorted(widths)}; run `embed` again")
+    index = pd.DataFrame(entries).sort_values("uid", ignore_index=True)
+    with atomic_path(folder / "index.parquet") as path:
+        index.to_parquet(path, index=False)
+    facts = {
+        "version": _version(digests, index),
+        "embedder_id": embedder_id,
+        "embedding_width": widths.pop(),
+        "rows": len(index),
+        **{split: int((index["split"] == split).sum()) for split in SPLITS},
+        "shards": digests,
+    }
+    (folder / "dataset.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    return facts
+
+
+def verify_dataset(folder: Path) -> str:
+    """Recompute every digest of a dataset version and return its version, or raise naming what changed."""
+    facts = json.loads((folder / "dataset.json").read_text())
+    digests = {shard: _sha256(_shard_path(folder, shard)) for shard in facts["shards"]}
+    changed = [shard for shard, digest in digests.items() if digest != facts["shards"][shard]]
+    if changed:
+        raise ValueError(f"shards {changed[:5]} of {folder} are not those of version {facts['version']}")
+    if _version(digests, pd.read_parquet(folder / "index.parquet")) != facts["version"]:
+        raise ValueError(f"index.parquet of {folder} is not that of version {facts['version']}")
+    return facts["version"]
+
+
+def _write_released_shard(folder: Path, shard: str, pairs: Iterable[ReleasedPair]) -> list[dict[str, Any]]:
+    by_uid = {pair.sample.uid: pair for pair in pairs}
+    if not by_uid:
+        return []
+    _shard_path(folder, shard).parent.mkdir(exist_ok=True)
+    samples = [pair.sample for pair in by_uid.values()]
+    members = write_shard(
+        _shard_path(folder, shard), samples, lambda sample: _vector_members(by_uid[sample.uid])
+    )
+    places = {member.name: member for member in members}
+    return [_index_entry(shard, pair, places) for pair in by_uid.values()]
+
+
+def _vector_members(pair: ReleasedPair) -> Mapping[str, bytes]:
+    return {"image.npy": _npy(pair.image_embedding), "text.npy": _npy(pair.text_embedding)}
+
+
+def _npy(vector: Float16[np.ndarray, " d"]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.ascontiguousarray(vector, dtype="<f2"))
+    return stream.getvalue()
+
+
+def _index_entry(shard: str, pair: ReleasedPair, places: Mapping[str, Any]) -> dict[str, Any]:
+    uid, width = pair.sample.uid, len(pair.image_embedding)
+    image = places[f"{uid}.{pair.sample.extension}"]
+    vectors = {kind: places[f"{uid}.{kind}.npy"] for kind in ("image", "text")}
+    return {
+        "uid": uid,
+        "split": pair.split,
+        "weight": float(pair.weight),
+        "caption": pair.sample.caption,
+        "shard": shard,
+        "image_member": image.name,
+        "image_offset": image.offset,
+        "image_size": image.size,
+        # the numbers themselves, behind the header of the .npy member
+        **{f"{kind}_embedding_offset": v.offset + v.size - 2 * width for kind, v in vectors.items()},
+        "_width": width,
+    }
+
+
+def _version(digests: Mapping[str, str], index: pd.DataFrame) -> str:
+    digest = hashlib.sha256(json.dumps(digests, sort_keys=True).encode())
+    digest.update(index.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _shard_path(folder: Path, shard: str) -> Path:
+    return folder / "shards" / f"{shard}.tar"
