@@ -27,6 +27,12 @@ def test_flattened_estimates_keep_interval_and_number():
     assert flat == {"fd": 1.0, "fd_low": 0.5, "fd_high": 1.5, "fd_n": 7}
 
 
+def test_a_mean_of_three_has_students_interval():
+    """Values 1, 2, 3: half width 4.30265 (t, two degrees of freedom) times 1/sqrt(3)."""
+    estimate = mean_of(np.array([1.0, 2.0, 3.0]))
+    assert (estimate.value, estimate.high - 2) == pytest.approx((2.0, 4.302653 / np.sqrt(3)))
+
+
 def test_mean_and_share_difference_intervals_cover_the_truth():
     rng = np.random.default_rng(0)
     means = [mean_of(rng.normal(3, 2, 20)) for _ in range(600)]

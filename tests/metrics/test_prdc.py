@@ -5,7 +5,7 @@ from unclip_pipeline.metrics.prdc import prdc
 
 
 def test_prdc_of_a_line_counted_by_hand():
-    """k=1: balls of real 0, 1, 3 reach 1, 1, 2; of generated 0.5, 9, 10 reach 8.5, 1, 1 (borders excluded)."""
+    """k=1: balls of real 0, 1, 3 reach 1, 1, 2; of generated 0.5, 9, 10 reach 8.5, 1, 1."""
     real, generated = np.array([[0.0], [1], [3]]), np.array([[0.5], [9.0], [10.0]])
     result = prdc(real, generated, neighbours=1, extractor="")
     assert result.precision.value == pytest.approx(1 / 3)

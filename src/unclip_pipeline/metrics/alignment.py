@@ -18,7 +18,7 @@ def cosine(first: Features, second: Features, *, extractor: str) -> Estimate:
 
 
 def clip_score(images: Features, texts: Features, *, extractor: str) -> Estimate:
-    """Mean of 100 max(cos, 0) over pairs, clamped pair by pair (Hessel et al., 2021, with weight 100); best 100."""
+    """Mean of 100 max(cos, 0) over pairs, clamped pair by pair (Hessel et al., 2021); best is 100."""
     return mean_of(100 * np.clip(np.sum(unit(images) * unit(texts), axis=1), 0, None), extractor)
 
 

@@ -49,7 +49,7 @@ def mean_of(values: Float[np.ndarray, " n"], extractor: str = "") -> Estimate:
 def share_difference(
     first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " m"], extractor: str = ""
 ) -> Estimate:
-    """Difference of two independent shares, first minus second, with Newcombe's interval (1998, method 10)."""
+    """First share minus an independent second, with Newcombe's interval (1998, method 10)."""
     a, b = share_of(first), share_of(second)
     difference = a.value - b.value
     low = difference - np.hypot(a.value - a.low, b.high - b.value)
@@ -81,7 +81,7 @@ def block_jackknife(
 
 
 def flatten(estimates: Mapping[str, Estimate]) -> dict[str, float]:
-    """One number per key: `name`, `name_low`, `name_high`, `name_n`; what could not be computed is left out."""
+    """Write `name`, `name_low`, `name_high`, `name_n` as plain numbers; what is unknown is left out."""
     flat: dict[str, float] = {}
     for name, estimate in estimates.items():
         fields = {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

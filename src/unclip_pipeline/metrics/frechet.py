@@ -29,13 +29,13 @@ def frechet_distance(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray
 
 
 def frechet(real: Features, generated: Features, *, extractor: str) -> Estimate:
-    """Fréchet distance at equal n with a jackknife interval; the finite-sample bias stays in (see the floor)."""
+    """Fréchet distance at equal n with a jackknife interval; its bias stays in, so show a floor."""
     _check_equal_n(real, generated)
     return block_jackknife(frechet_distance, real, generated, extractor=extractor)
 
 
 def frechet_bias(d: int, n: int, m: int, variance: float = 1.0) -> float:
-    """Expected Fréchet distance of n against m draws of one isotropic Gaussian in d dimensions, to first order."""
+    """Expected distance of n against m draws of one isotropic Gaussian in d dimensions, to first order."""
     return variance * (d + d * (d + 1) / 4) * (1 / n + 1 / m)
 
 

@@ -15,7 +15,7 @@ def kid(real: Features, generated: Features, *, extractor: str) -> Estimate:
 
 
 def mmd_rbf(real: Features, generated: Features, *, extractor: str) -> Estimate:
-    """Squared MMD with a Gaussian kernel as wide as the median distance between real rows; unbiased, 0 is best.
+    """Squared MMD with a Gaussian kernel as wide as the median real distance; unbiased, 0 is best.
 
     CMMD's fixed width of 10 on unit vectors sees little but the means; the median sees collapse.
     """

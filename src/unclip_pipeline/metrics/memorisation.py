@@ -1,4 +1,4 @@
-"""Does the model give back training pictures: nearest neighbours, judged against pictures it cannot have seen.
+"""Does the model give back training pictures? Nearest neighbours, judged against pictures never trained on.
 
 Absolute thresholds fail where pictures are simple (a published pixel threshold flags nearly every held-out
 picture of a drawn world), so the threshold is set on reference pictures at a chosen false positive rate, and

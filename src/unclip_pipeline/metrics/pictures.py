@@ -23,7 +23,7 @@ def psnr_gain(images: Images, baseline: Images, truth: Images) -> Estimate:
 
 
 def sharpness(images: Images) -> Float[np.ndarray, " b"]:
-    """Mean absolute Laplacian of the brightness, in grey levels; compare with real pictures of the same size."""
+    """Mean absolute Laplacian of the brightness in grey levels; compare with real pictures of one size."""
     grey = images.double().mean(1, keepdim=True)
     laplacian = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64)
     return F.conv2d(grey, laplacian[None, None]).abs().mean((1, 2, 3)).numpy()

@@ -18,7 +18,7 @@ class Prdc(NamedTuple):
 def prdc(real: Features, generated: Features, *, neighbours: int, extractor: str) -> Prdc:
     """Fidelity and spread of a generated feature set; every value is best at 1 and worst at 0.
 
-    The ball of a row reaches to its k-th neighbour in its own set, itself excluded, border excluded (strict <).
+    A row's ball reaches to its k-th neighbour in its own set, itself and the border excluded (strict <).
     Repeated real rows are dropped first: they would shrink balls to nothing.
     """
     real = np.unique(np.asarray(real, np.float64), axis=0)

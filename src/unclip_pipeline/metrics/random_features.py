@@ -1,4 +1,4 @@
-"""Features of a convolution network with random weights: weak, but independent of everything that was trained.
+"""Features of a convolution network with random weights: weak, but independent of all that was trained.
 
 The project's own CLIP filtered the data and conditioned the models, so scores in its space flatter them. A
 figure that moves in both spaces is worth more than either.
