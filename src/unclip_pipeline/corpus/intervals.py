@@ -28,7 +28,7 @@ def wilson(successes: int | float, n: int | float, confidence: float = 0.95) -> 
     return Interval(0.0 if successes == 0 else low, 1.0 if successes == n else high)
 
 
-def share_metrics(name: str, successes: int, n: int, confidence: float = 0.95) -> dict[str, float]:
+def share_metrics(name: str, successes: int, n: int, confidence: float = 0.95) -> dict[str, int | float]:
     """Write a share as flat metrics `name`, `name_low`, `name_high`, `name_n`; only the last where n = 0."""
     if n == 0:
         return {f"{name}_n": 0}

@@ -1,0 +1,1 @@
+"""What people read: HTML reports, the dataset card, the model card, Croissant."""
