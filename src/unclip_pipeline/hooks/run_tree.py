@@ -30,7 +30,8 @@ class RunTreeHook:
     def __init__(self) -> None:
         self._parent: Parent | None = None
         self._stage: str | None = None
-        self._params: set[str] = set()
+        self._children: dict[str, str] = {}
+        self._params: dict[str, set[str]] = {}
         self._project = Path.cwd()
 
     @hook_impl
@@ -54,13 +55,11 @@ class RunTreeHook:
         stage = stage_of(node)
         if stage != self._stage:
             self._end_child("FINISHED")
-            assert self._parent is not None
-            mlflow.start_run(run_name=stage, parent_run_id=self._parent.run_id, tags=self._parent.tags)
-            self._stage, self._params = stage, set()
-        given = {name: value for name, value in inputs.items() if name.startswith("params:")}
-        params = flat_params(given)
-        mlflow.log_params({name: value for name, value in params.items() if name not in self._params})
-        self._params |= set(params)
+            self._start_child(stage)
+        params = flat_params({name: value for name, value in inputs.items() if name.startswith("params:")})
+        logged = self._params.setdefault(stage, set())
+        mlflow.log_params({name: value for name, value in params.items() if name not in logged})
+        logged |= set(params)
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
@@ -102,8 +101,20 @@ class RunTreeHook:
         self._end_child(status)
         if self._parent is not None:
             self._parent.close(status)
-            self._parent = None
+            self._parent, self._children, self._params = None, {}, {}
         atexit.unregister(self._close)
+
+    def _start_child(self, stage: str) -> None:
+        """Open the stage's child, or open it again: Kedro may run nodes of two stages in turn."""
+        import mlflow
+
+        if stage in self._children:
+            mlflow.start_run(run_id=self._children[stage])
+        else:
+            assert self._parent is not None
+            run = mlflow.start_run(run_name=stage, parent_run_id=self._parent.run_id, tags=self._parent.tags)
+            self._children[stage] = run.info.run_id
+        self._stage = stage
 
     def _end_child(self, status: str) -> None:
         if self._stage is not None:

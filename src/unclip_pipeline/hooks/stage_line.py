@@ -2,9 +2,11 @@
 
 import sys
 import time
+from collections import Counter, defaultdict
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from unclip_pipeline.hooks.stages import stage_of
@@ -13,42 +15,53 @@ HEADLINES_SHOWN = 4
 
 
 class StageLineHook:
-    """Print a line when a stage ends."""
+    """Print a line when the last node of a stage has saved its outputs."""
 
     def __init__(self) -> None:
         self._stage: str | None = None
         self._began_s = 0.0
-        self._metrics: dict[str, float] = {}
+        self._nodes_left: Counter[str] = Counter()
+        self._wall_s: defaultdict[str, float] = defaultdict(float)
+        self._metrics: dict[str, dict[str, float]] = {}
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Count the nodes of each stage: Kedro may run nodes of two stages in turn."""
+        self._stage = None
+        self._nodes_left = Counter(stage_of(node) for node in pipeline.nodes)
+        self._wall_s.clear()
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
-        """Close the line of the stage before, and start the clock of a new one."""
-        stage = stage_of(node)
-        if stage != self._stage:
-            self._print()
-            self._stage, self._began_s, self._metrics = stage, time.perf_counter(), {}
+        """Close the node before, and start the clock of this one."""
+        self._finish_node()
+        self._stage, self._began_s = stage_of(node), time.perf_counter()
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Remember the stage's metrics."""
-        if dataset_name == f"{self._stage}_metrics":
-            self._metrics = data
+        if dataset_name.endswith("_metrics"):
+            self._metrics[dataset_name.removesuffix("_metrics")] = data
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Close the last line."""
-        self._print()
+        """Close the last node."""
+        self._finish_node()
 
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Forget the stage that failed: it has no line."""
         self._stage = None
 
-    def _print(self) -> None:
-        if self._stage is not None:
-            wall_s = time.perf_counter() - self._began_s
-            print(stage_line(self._stage, wall_s, self._metrics), file=sys.stderr, flush=True)
-            self._stage = None
+    def _finish_node(self) -> None:
+        if self._stage is None:
+            return
+        stage, self._stage = self._stage, None
+        self._wall_s[stage] += time.perf_counter() - self._began_s
+        self._nodes_left[stage] -= 1
+        if self._nodes_left[stage] == 0:
+            line = stage_line(stage, self._wall_s[stage], self._metrics.get(stage, {}))
+            print(line, file=sys.stderr, flush=True)
 
 
 def stage_line(stage: str, wall_s: float, metrics: dict[str, float]) -> str:

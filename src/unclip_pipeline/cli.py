@@ -1,0 +1,32 @@
+"""The project's own `kedro` commands."""
+
+import sys
+from pathlib import Path
+
+import click
+from kedro.framework.cli.project import run
+from kedro.framework.startup import bootstrap_project
+
+
+@click.group(name="unclip_pipeline")
+def cli() -> None:
+    """Commands of this project."""
+
+
+cli.add_command(run)
+
+
+@cli.command("dvc-sync")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if dvc.yaml is not current.")
+def dvc_sync(check: bool) -> None:
+    """Write dvc.yaml from the registry and the catalog."""
+    project = Path.cwd()
+    bootstrap_project(project)
+    from unclip_pipeline.dvc_stages import dvc_yaml
+
+    text, file = dvc_yaml(project), project / "dvc.yaml"
+    if not check:
+        file.write_text(text)
+    elif not file.is_file() or file.read_text() != text:
+        click.echo("dvc.yaml is not what the registry and the catalog say: run `kedro dvc-sync`", err=True)
+        sys.exit(1)
