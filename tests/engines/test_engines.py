@@ -41,7 +41,7 @@ class Fails:
         raise KeyError(f"no row {number}")
 
 
-class FailsToUnpickle:
+class FailsToUnpickle(Square):
     def __reduce__(self):
         return (__import__, ("a_package_that_is_not_there",))
 
@@ -101,8 +101,9 @@ def test_a_wrong_choice_is_named(wrong):
         EngineConfig(**wrong)
 
 
-def test_ray_gives_what_the_local_engine_gives(tmp_path):
+def test_ray_gives_what_the_local_engine_gives(tmp_path, monkeypatch):
     pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     ray_engine = EngineConfig(kind="ray", processes=2)
     assert sorted(map_shards(Square(), range(6), ray_engine)) == sorted(map_shards(Square(), range(6), LOCAL))
     assert sorted(map_shards(KillOnce(tmp_path, shard=2, times=1), range(4), ray_engine)) == list(range(4))

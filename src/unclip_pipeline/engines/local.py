@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, TypeVar
 
 from unclip_pipeline.engines.errors import ShardError, lost_too_often
+from unclip_pipeline.engines.packed import PackedFunction
 
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
@@ -37,7 +38,7 @@ def map_in_processes(
     function: Callable[[Shard], Result], shards: Iterable[Shard], processes: int, max_attempts: int
 ) -> Iterator[Result]:
     """Work on shards in fresh processes; yield the results as they come."""
-    packed = pickle.dumps(function)
+    packed = PackedFunction(function)
     workers = [_Worker(packed) for _ in range(processes)]
     try:
         yield from _drive(workers, packed, iter(shards), max_attempts)
@@ -47,7 +48,7 @@ def map_in_processes(
 
 
 def _drive(
-    workers: list["_Worker"], packed: bytes, shards: Iterator[Any], max_attempts: int
+    workers: list["_Worker"], packed: PackedFunction, shards: Iterator[Any], max_attempts: int
 ) -> Iterator[Any]:
     again: deque[_Task] = deque()
     idle = list(workers)
@@ -86,11 +87,11 @@ def _next_task(again: deque[_Task], shards: Iterator[Any]) -> _Task | None:
 class _Worker:
     """A process that works on one shard at a time; `task` is what it is busy with."""
 
-    def __init__(self, packed: bytes) -> None:
+    def __init__(self, packed: PackedFunction) -> None:
         self.task: _Task | None = None
         self.start(packed)
 
-    def start(self, packed: bytes) -> None:
+    def start(self, packed: PackedFunction) -> None:
         context = get_context("spawn")  # a fork would copy this process's threads' locks in mid-air
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, packed), daemon=True)
@@ -110,13 +111,12 @@ class _Worker:
         self._process.join()
 
 
-def _serve(connection: Connection, packed: bytes) -> None:
+def _serve(connection: Connection, packed: PackedFunction) -> None:
     """Work on shards until the pipe ends; the parent alone answers Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    function: Callable[[Any], Any] = _Unpacked(packed)
     try:
         while True:
-            connection.send_bytes(_answer(function, connection.recv()))
+            connection.send_bytes(_answer(packed, connection.recv()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
@@ -126,16 +126,3 @@ def _answer(function: Callable[[Any], Any], shard: Any) -> bytes:
         return pickle.dumps((True, function(shard)))
     except Exception:  # whatever the caller's function raises is the parent's to report
         return pickle.dumps((False, traceback.format_exc()))
-
-
-class _Unpacked:
-    """A function unpickled at its first call, so that a failing import is an answer like any other."""
-
-    def __init__(self, packed: bytes) -> None:
-        self._packed = packed
-        self._function: Callable[[Any], Any] | None = None
-
-    def __call__(self, shard: Any) -> Any:
-        if self._function is None:
-            self._function = pickle.loads(self._packed)
-        return self._function(shard)

@@ -1,11 +1,13 @@
 """Shards on a Ray cluster: actors with explicit retries, since Ray's defaults give a lost node's work up."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from unclip_pipeline.engines.errors import ShardError, lost_too_often
+from unclip_pipeline.engines.packed import PackedFunction
 
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
@@ -27,43 +29,36 @@ def map_on_ray(
     with _cluster(processes, address):
         count = max(1, int(ray.cluster_resources().get("CPU", 1))) if address else processes
         actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=max_attempts - 1)(_Work)
-        packed = ray.put(function)
-        idle = [actor.remote(packed) for _ in range(count)]
+        idle = [actor.remote(PackedFunction(function)) for _ in range(count)]
         busy: dict[Any, tuple[Any, Shard]] = {}
-        waiting = iter(shards)
-        while True:
-            while idle and (following := list(_take_one(waiting))):
-                worker = idle.pop()
-                busy[worker.work.remote(following[0])] = (worker, following[0])
-            if not busy:
-                return
-            done, _ = ray.wait(list(busy), num_returns=1)
-            worker, shard = busy.pop(done[0])
-            yield _result(done[0], shard, max_attempts)
-            idle.append(worker)
+        for shard in shards:
+            worker = idle.pop()
+            busy[worker.work.remote(shard)] = (worker, shard)
+            if not idle:
+                yield _next_result(busy, idle, max_attempts)
+        while busy:
+            yield _next_result(busy, idle, max_attempts)
 
 
 class _Work:
     """Keeps the function where it works."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(self, function: PackedFunction) -> None:
         self._function = function
 
     def work(self, shard: Any) -> Any:
         return self._function(shard)
 
 
-def _take_one(shards: Iterator[Any]) -> Iterator[Any]:
-    for shard in shards:
-        yield shard
-        return
-
-
-def _result(reference: Any, shard: Any, max_attempts: int) -> Any:
+def _next_result(busy: dict[Any, tuple[Any, Any]], idle: list[Any], max_attempts: int) -> Any:
+    """Wait for any shard, free its worker and give its result."""
     import ray
 
+    done, _ = ray.wait(list(busy), num_returns=1)
+    worker, shard = busy.pop(done[0])
+    idle.append(worker)
     try:
-        return ray.get(reference)
+        return ray.get(done[0])
     except ray.exceptions.RayTaskError as fault:
         raise ShardError(f"shard {shard!r:.200} failed in its worker:\n{fault}") from fault
     except ray.exceptions.RayError as fault:
@@ -78,6 +73,7 @@ def _cluster(processes: int, address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"logging_level": logging.WARNING, "log_to_driver": False}
     if address:
         ray.init(address=address, **quiet)
