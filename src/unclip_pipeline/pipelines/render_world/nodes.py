@@ -1,0 +1,25 @@
+"""Adapters between the catalog and the world's renderer."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from unclip_pipeline.world.plan import plan_world
+from unclip_pipeline.world.scenes import WorldConfig
+from unclip_pipeline.world.truth import url_list, world_truth
+from unclip_pipeline.world.website import write_website
+
+
+def render_world(
+    target: Path, world: WorldConfig, seed: int
+) -> tuple[Path, pd.DataFrame, pd.DataFrame, dict[str, float]]:
+    """Plan the world, write its site, and list its URLs and the truth about them."""
+    entries = plan_world(world, seed)
+    write_website(entries, target, world)
+    truth = world_truth(entries, world)
+    metrics = {
+        "rows": len(entries),
+        "uids": len(truth),
+        "heldout_rows": int((truth["split"] == "heldout").sum()),
+    }
+    return target, url_list(entries), truth, metrics

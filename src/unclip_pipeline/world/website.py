@@ -1,0 +1,118 @@
+"""Write the miniature web: one archive of files per host, and the routes its server answers."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from html import escape
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from unclip_pipeline.corpus.files import atomic_folder
+from unclip_pipeline.corpus.shards import tar_bytes
+from unclip_pipeline.progress import progress
+from unclip_pipeline.world.pictures import HTML_INSTEAD, Picture, picture_bytes
+from unclip_pipeline.world.plan import Entry
+from unclip_pipeline.world.scenes import WorldConfig
+
+ROUTES = "routes.json"
+PICTURES_PER_PAGE = 60
+CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "html": "text/html", "txt": "text/plain"}
+_STATUS = {"status_404": 404, "status_403": 403, "status_410": 410, "status_500": 500}
+_ROBOTS = b"User-agent: *\nDisallow: /admin/\n"
+
+
+class Route(NamedTuple):
+    """How a host answers one path: a status, headers, and the bytes of a file of its archive."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    file: str | None
+
+
+class Website(NamedTuple):
+    """What lies on one host: files by name, answers by path."""
+
+    files: dict[str, bytes]
+    routes: dict[str, Route]
+
+
+def write_website(entries: list[Entry], folder: Path, config: WorldConfig, *, workers: int = 2) -> None:
+    """Render every picture and write the whole site, or nothing."""
+    listed = {entry.url: entry for entry in entries if entry.fault != "refused"}
+    pictures = [_picture(entry, config) for entry in listed.values()]
+    hosts: dict[str, Website] = defaultdict(lambda: Website({}, {}))
+    for entry, content in zip(listed.values(), _rendered(pictures, workers), strict=True):
+        _publish(hosts[urlsplit(entry.url).hostname], entry, content)
+    with atomic_folder(folder) as unfinished:
+        for host, site in hosts.items():
+            _add_pages(site, [entry for entry in listed.values() if urlsplit(entry.url).hostname == host])
+            members = tar_bytes(unfinished / f"{host}.tar", site.files.items())
+            places = {member.name: (member.offset, member.size) for member in members}
+            answers = {
+                path: [route.status, route.headers, *places.get(route.file, (0, 0))]
+                for path, route in sorted(site.routes.items())
+            }
+            (unfinished / f"{host}.{ROUTES}").write_text(json.dumps(answers))
+
+
+def _picture(entry: Entry, config: WorldConfig) -> Picture:
+    transform = entry.transform if entry.transform != "exact" else None
+    return Picture(entry.scene, config.side_px, entry.url[-3:], transform, entry.fault)
+
+
+def _rendered(pictures: list[Picture], workers: int) -> Iterator[bytes]:
+    """Render in processes that import nothing but Pillow and numpy."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from progress(
+            pool.map(picture_bytes, pictures, chunksize=128), label="render", total=len(pictures), unit="img"
+        )
+
+
+def _publish(site: Website, entry: Entry, content: bytes) -> None:
+    path = urlsplit(entry.url).path
+    headers = [("X-Robots-Tag", entry.robots_tag)] if entry.robots_tag else []
+    if entry.fault in _STATUS:
+        site.routes[path] = Route(_STATUS[entry.fault], headers, None)
+    elif entry.fault == "redirect_loop":
+        around = path.replace("/pictures/", "/around/")
+        site.routes[path] = Route(302, [*headers, ("Location", around)], None)
+        site.routes[around] = Route(302, [*headers, ("Location", path)], None)
+    else:
+        target = path.replace("/old/", "/pictures/")
+        if entry.redirected:
+            site.routes[path] = Route(301, [*headers, ("Location", target)], None)
+        kind = "html" if content == HTML_INSTEAD else path[-3:]
+        _add_file(site, target, content, CONTENT_TYPES[kind], headers)
+
+
+def _add_pages(site: Website, entries: list[Entry]) -> None:
+    """Add the pages that show the pictures, as a visitor would find them."""
+    pages = [
+        entries[start : start + PICTURES_PER_PAGE] for start in range(0, len(entries), PICTURES_PER_PAGE)
+    ]
+    for number, page in enumerate(pages):
+        figures = (
+            f'<figure><img src="{escape(urlsplit(entry.url).path)}" alt="{escape(entry.caption.text)}">'
+            f"<figcaption>{escape(entry.caption.text)}</figcaption></figure>"
+            for entry in page
+        )
+        _add_html(site, f"/gallery/{number}.html", f"Gallery, page {number + 1}", figures)
+    links = (f'<a href="/gallery/{number}.html">page {number + 1}</a>' for number in range(len(pages)))
+    _add_html(site, "/", "A miniature web of drawings", links)
+    _add_file(site, "/robots.txt", _ROBOTS, CONTENT_TYPES["txt"], [])
+
+
+def _add_html(site: Website, path: str, title: str, parts: Iterable[str]) -> None:
+    text = f"<!doctype html><title>{title}</title><h1>{title}</h1>\n" + "\n".join(parts)
+    _add_file(site, path, text.encode(), CONTENT_TYPES["html"], [])
+
+
+def _add_file(
+    site: Website, path: str, content: bytes, content_type: str, headers: list[tuple[str, str]]
+) -> None:
+    name = path[1:] or "index.html"
+    site.files[name] = content
+    site.routes[path] = Route(200, [*headers, ("Content-Type", content_type)], name)
