@@ -1,0 +1,1 @@
+"""The mathematics of diffusion on tensors. A network is any callable; nothing here knows one."""
