@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -22,7 +23,7 @@ class StageLineHook:
         self._began_s = 0.0
         self._nodes_left: Counter[str] = Counter()
         self._wall_s: defaultdict[str, float] = defaultdict(float)
-        self._metrics: dict[str, dict[str, float]] = {}
+        self._metrics: dict[str, dict[str, int | float]] = {}
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -64,13 +65,13 @@ class StageLineHook:
             print(line, file=sys.stderr, flush=True)
 
 
-def stage_line(stage: str, wall_s: float, metrics: dict[str, float]) -> str:
+def stage_line(stage: str, wall_s: float, metrics: Mapping[str, int | float]) -> str:
     """Write the line: a stage puts its own figures in the order it wants them read."""
     shown = [name for name in metrics if not name.endswith(("_low", "_high", "_n"))][:HEADLINES_SHOWN]
     figures = "  ".join(f"{name}={_figure(metrics[name])}" for name in shown)
     return f"{stage:<16} {wall_s:7.1f} s  {figures}"
 
 
-def _figure(value: float) -> str:
+def _figure(value: int | float) -> str:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) >= 10)
     return f"{int(value):,}" if whole else f"{value:.3f}" if isinstance(value, float) else str(value)

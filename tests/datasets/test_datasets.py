@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from kedro.io import DatasetError
+
+from unclip_pipeline.corpus.files import atomic_folder
+from unclip_pipeline.datasets import AtomicDataset, FolderDataset, FolderTargetDataset, WeightsDataset
+from unclip_pipeline.weights import Weights
+
+
+def test_a_table_survives_a_save_that_fails(tmp_path: Path) -> None:
+    table = AtomicDataset(filepath=str(tmp_path / "t.parquet"), dataset="pandas.ParquetDataset")
+    table.save(pd.DataFrame({"a": [1, 2]}))
+    with pytest.raises(DatasetError):
+        table.save(pd.DataFrame({"a": [object()]}))
+    assert table.load()["a"].tolist() == [1, 2]
+    assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_only_an_optional_file_may_be_missing(tmp_path: Path) -> None:
+    path = str(tmp_path / "none.json")
+    assert AtomicDataset(filepath=path, dataset="json.JSONDataset", optional=True).load() is None
+    with pytest.raises(DatasetError, match="run the pipeline that writes it"):
+        AtomicDataset(filepath=path, dataset="json.JSONDataset").load()
+
+
+def test_a_folder_loads_only_when_its_writer_finished(tmp_path: Path) -> None:
+    folder = FolderDataset(filepath=str(tmp_path / "shards"))
+    target = FolderTargetDataset(filepath=str(tmp_path / "shards")).load()
+    target.mkdir()
+    assert not folder.exists()
+    with pytest.raises(DatasetError, match="not a finished folder"):
+        folder.load()
+    with atomic_folder(target) as part:
+        (part / "00000.tar").touch()
+    folder.save(target)
+    assert folder.exists() and folder.load() == target
+
+
+def test_a_node_cannot_finish_another_folder(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "other"):
+        pass
+    with pytest.raises(DatasetError, match="must finish"):
+        FolderDataset(filepath=str(tmp_path / "shards")).save(tmp_path / "other")
+
+
+def test_weights_go_through_the_catalog(tmp_path: Path) -> None:
+    dataset = WeightsDataset(filepath=str(tmp_path / "prior"))
+    assert not dataset.exists()
+    dataset.save(Weights({"w": torch.ones(2)}, {"kind": "prior"}))
+    assert dataset.load().config == {"kind": "prior"}
