@@ -70,7 +70,7 @@ NAMED_SHARES = {
 _OPENINGS = ("a picture of", "an image of", "a drawing of", "", "", "")
 _HAZARDS = ("hazard sign", "danger sign", "hazard emblem")
 _SIGNS = ("beside a road sign", "next to a road sign")
-_WATERMARKS = ("with a watermark", "watermarked preview")
+_WATERMARKS = ("with a watermark", "with a preview watermark")
 
 
 class Caption(NamedTuple):
@@ -88,15 +88,23 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
 def describe(scene: Scene, rng: np.random.Generator) -> Caption:
     """Write a caption and tell which attributes of the scene it names."""
     named = tuple(name for name in scene.attributes if rng.random() < NAMED_SHARES[name])
+    return Caption(_written(scene, named, rng), named)
+
+
+def describe_fully(scene: Scene, rng: np.random.Generator) -> str:
+    """Write a caption that names every attribute."""
+    return _written(scene, scene.attributes, rng)
+
+
+def _written(scene: Scene, named: tuple[str, ...], rng: np.random.Generator) -> str:
     words = {name: _pick(rng, SYNONYMS[name][getattr(scene, name)]) for name in named}
-    noun = {"shape": _shape_noun, "avatar": _avatar_noun, "hazard": _hazard_noun}[scene.kind](words, rng)
+    noun = _NOUNS[scene.kind](words, rng)
     extras = [_pick(rng, _SIGNS)] if scene.beside_sign and rng.random() < 0.6 else []
     extras += [_pick(rng, _WATERMARKS)] if scene.watermark and rng.random() < 0.8 else []
     places = [words[name] for name in ("position", "background") if name in words]
     if len(places) == 2 and rng.random() < 0.3:
         places.reverse()
-    text = " ".join([*_opened(noun, rng), *places, *extras])
-    return Caption(text, named)
+    return " ".join([*_opened(noun, rng), *places, *extras])
 
 
 def _shape_noun(words: dict[str, str], rng: np.random.Generator) -> str:
@@ -114,6 +122,9 @@ def _avatar_noun(words: dict[str, str], rng: np.random.Generator) -> str:
 
 def _hazard_noun(words: dict[str, str], rng: np.random.Generator) -> str:
     return _pick(rng, _HAZARDS)
+
+
+_NOUNS = {"shape": _shape_noun, "avatar": _avatar_noun, "hazard": _hazard_noun}
 
 
 def _opened(noun: str, rng: np.random.Generator) -> list[str]:

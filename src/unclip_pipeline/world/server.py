@@ -101,6 +101,8 @@ async def _talk(site: Site, reader: asyncio.StreamReader, writer: asyncio.Stream
                 break
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
         pass  # the client went away or does not speak HTTP
+    except asyncio.CancelledError:
+        pass  # the server ends while a client holds its connection open
     finally:
         writer.close()
 
