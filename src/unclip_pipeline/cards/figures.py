@@ -1,0 +1,69 @@
+"""A stage's flat metrics, read back as figures with interval, number and the value that chance gives.
+
+`name` may have siblings: `name_low`, `name_high` (95% interval), `name_n`, `name_chance`, `name_floor`.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+SIBLINGS = ("low", "high", "n", "chance", "floor")
+
+
+class Figure(NamedTuple):
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    chance: float | None = None  # what guessing reaches
+    floor: float | None = None  # what the same measure gives when nothing is wrong
+
+
+def figure(metrics: Mapping[str, float], name: str) -> Figure | None:
+    """Read one figure with its siblings, or nothing where the stage did not measure it."""
+    if not is_number(metrics.get(name)):
+        return None
+    siblings = {kind: metrics.get(f"{name}_{kind}") for kind in SIBLINGS}
+    return Figure(name, metrics[name], **{kind: v for kind, v in siblings.items() if is_number(v)})
+
+
+def figures(metrics: Mapping[str, float]) -> list[Figure]:
+    """Read every figure of a stage, in the stage's own order."""
+    heads = [name for name in metrics if not _is_sibling(name, metrics)]
+    found = (figure(metrics, name) for name in heads)
+    return [one for one in found if one is not None]
+
+
+def label(name: str) -> str:
+    """Write a metric's name as words."""
+    return name.replace("_", " ")
+
+
+def number(value: float | None) -> str:
+    """Write a number with at most four figures; a dash where there is none."""
+    if value is None:
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if 0 < abs(value) < 0.001:
+        return f"{value:.1e}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def interval(one: Figure) -> str:
+    """Write the interval in brackets; nothing where there is none."""
+    if one.low is None or one.high is None:
+        return ""
+    return f"[{number(one.low)}, {number(one.high)}]"
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a metrics entry is a number (a bool is an answer, not a number)."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_sibling(name: str, metrics: Mapping[str, float]) -> bool:
+    head, _, kind = name.rpartition("_")
+    return kind in SIBLINGS and head in metrics

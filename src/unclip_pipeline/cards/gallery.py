@@ -1,0 +1,38 @@
+"""Pictures on a page: grids with prompts, and rows that put pictures side by side."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+
+class Picture(NamedTuple):
+    png: bytes
+    caption: str = ""
+
+
+class Row(NamedTuple):
+    prompt: str
+    pictures: tuple[Picture | None, ...]  # one per column; None leaves the place empty
+
+
+def grid(pictures: Sequence[Picture]) -> str:
+    """Lay pictures out with their captions below."""
+    return '<div class="grid">' + "\n".join(_figure(one) for one in pictures) + "</div>"
+
+
+def side_by_side(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """Show rows of pictures under column names, the prompt in front of each row."""
+    head = "".join(f"<span>{escape(name)}</span>" for name in ("prompt", *columns))
+    lines = [f'<div class="row head">{head}</div>']
+    for row in rows:
+        pictures = "".join(_figure(one) if one else "<span></span>" for one in row.pictures)
+        lines.append(f'<div class="row"><span class="prompt">{escape(row.prompt)}</span>{pictures}</div>')
+    body = "\n".join(lines)
+    return f'<div class="scroll"><div class="rows" style="--columns: {len(columns)}">{body}</div></div>'
+
+
+def _figure(one: Picture) -> str:
+    source = f"data:image/png;base64,{base64.b64encode(one.png).decode()}"
+    legend = f"<figcaption>{escape(one.caption)}</figcaption>" if one.caption else ""
+    return f'<figure><img loading="lazy" alt="{escape(one.caption)}" src="{source}">{legend}</figure>'
