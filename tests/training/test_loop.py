@@ -133,11 +133,12 @@ def test_learning_rate_warms_up_linearly_and_ends_near_zero():
     assert learning_rate_share(550, config) == pytest.approx(0.5)
 
 
-def test_orthogonalised_update_has_singular_values_near_one():
-    for shape in [(3, 16, 40), (2, 40, 16)]:
-        matrices = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-        values = torch.linalg.svdvals(orthogonalised(matrices))
-        assert values.min() > 0.5 and values.max() < 1.3
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 16, 40), (2, 40, 16)])
+def test_orthogonalised_update_has_singular_values_near_one(shape, dtype):
+    matrices = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    values = torch.linalg.svdvals(orthogonalised(matrices).float())
+    assert values.min() > 0.5 and values.max() < 1.3
 
 
 def test_muon_agrees_with_the_reference_on_matrices():

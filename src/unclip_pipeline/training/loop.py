@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unclip_pipeline.seeds import seed_of, seeded
+from unclip_pipeline.training.devices import autocast
 from unclip_pipeline.training.ema import ema_decay_at, ema_update
 from unclip_pipeline.training.optim import TrainConfig, learning_rate_share, set_learning_rates
 from unclip_pipeline.training.state import CheckpointError, TrainingState, checkpoints
@@ -58,7 +59,8 @@ def _step(
     set_learning_rates(state.optimizers, config, images_seen=position)
     with torch.random.fork_rng(devices=[]):  # dropout layers draw from the global generator
         torch.manual_seed(seed_of(seed, "layers", position))
-        value, metrics = loss(state.model, batch, seeded(seed, "loss", position))
+        with autocast(next(state.model.parameters()).device, config.precision):
+            value, metrics = loss(state.model, batch, seeded(seed, "loss", position))
         value.backward()
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.gradient_clip)
     report = {"loss": value.item(), "gradient_norm": norm.item()}

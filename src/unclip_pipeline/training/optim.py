@@ -4,10 +4,13 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from typing import get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from unclip_pipeline.training.devices import Precision, fast_dtype
 
 # Quintic Newton-Schulz coefficients with the steepest slope at zero (Keller Jordan, 2024, "Muon").
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -28,6 +31,7 @@ class TrainConfig:
     warmup_images: int = 1_000
     ema_decay: float = 0.999  # approached as (1 + step) / (10 + step)
     gradient_clip: float = 1.0
+    precision: Precision = "auto"  # bfloat16 products where the hardware has them
     checkpoint_images: int = 0  # images between two saved states; 0 saves none
 
     def __post_init__(self) -> None:
@@ -45,6 +49,8 @@ class TrainConfig:
             raise ValueError(
                 f"ema_decay and adam_beta2 must lie in [0, 1), got {self.ema_decay=}, {self.adam_beta2=}"
             )
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {get_args(Precision)}, got {self.precision!r}")
         if not 0 <= self.warmup_images < self.images or self.checkpoint_images < 0:
             raise ValueError(
                 "warmup_images must lie in [0, images) and checkpoint_images must not be negative, got "
@@ -74,13 +80,22 @@ def orthogonalised(matrices: Float[Tensor, "n r c"]) -> Float[Tensor, "n r c"]:
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalised (Jordan, 2024), for parameters of two dimensions or more.
 
-    `torch.optim.Muon` takes 2-D parameters only and multiplies in bfloat16, which is slow on CPUs
-    without its instructions. Here convolutions count as (out, in * kernel) matrices, the arithmetic
-    keeps the parameter's type, and equal shapes share one batched product.
+    `torch.optim.Muon` takes 2-D parameters only and always multiplies in bfloat16, which is slow on CPUs
+    without its instructions. Here convolutions count as (out, in * kernel) matrices, `dtype` is that of
+    the products, and equal shapes share one batched product.
     """
 
-    def __init__(self, params: Iterable[nn.Parameter], *, lr: float, momentum: float = 0.95) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.dtype = dtype
         for parameter in (p for group in self.param_groups for p in group["params"]):
             if parameter.ndim < 2:
                 raise ValueError(f"Muon needs matrices, got a parameter of shape {tuple(parameter.shape)}")
@@ -100,7 +115,7 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"] = torch.zeros_like(gradient)
             state["momentum"].lerp_(gradient, 1 - momentum)
             updates.append(gradient.lerp(state["momentum"], momentum).flatten(1))  # Nesterov
-        stacked = orthogonalised(torch.stack(updates))
+        stacked = orthogonalised(torch.stack(updates).to(self.dtype)).to(updates[0].dtype)
         scale = math.sqrt(max(1.0, stacked.shape[-2] / stacked.shape[-1]))
         for parameter, update in zip(parameters, stacked, strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
@@ -142,8 +157,12 @@ def make_optimizers(
     others = {name: p for name, p in trained.items() if name not in muon}
     optimizers: dict[str, torch.optim.Optimizer] = {}
     if matrices:
-        optimizers["muon"] = Muon(matrices, lr=config.muon_learning_rate)
-        optimizers["muon"].param_groups[0]["weight_decay"] = config.weight_decay
+        optimizers["muon"] = Muon(
+            matrices,
+            lr=config.muon_learning_rate,
+            weight_decay=config.weight_decay,
+            dtype=fast_dtype(matrices[0].device, config.precision),
+        )
     if others:
         groups = [
             {"params": [p for p in others.values() if p.ndim >= 2], "weight_decay": config.weight_decay},
