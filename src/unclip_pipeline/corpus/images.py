@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 # No EPS, PDF or the like: their readers start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "ICO", "PPM")
@@ -14,6 +14,10 @@ MAX_PIXELS = 100_000_000
 
 class ImageDecodeError(ValueError):
     """The bytes are not a whole image of a known format."""
+
+
+class ImageTooLargeError(ImageDecodeError):
+    """The header announces more pixels than are to be decoded."""
 
 
 def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -25,11 +29,15 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
         if width * height > max_pixels:
-            raise ImageDecodeError(f"an image may have {max_pixels} pixels, got {width}x{height}")
+            raise ImageTooLargeError(f"an image may have {max_pixels} pixels, got {width}x{height}")
         image.load()
         upright = ImageOps.exif_transpose(image)
     except ImageDecodeError:
         raise
+    except Image.DecompressionBombError as fault:
+        raise ImageTooLargeError(str(fault)) from fault
+    except UnidentifiedImageError as fault:
+        raise ImageDecodeError("no known image format") from fault
     except Exception as fault:  # fed hostile bytes, decoders raise anything: SyntaxError, KeyError
         raise ImageDecodeError(f"{type(fault).__name__}: {fault}") from fault
     upright.format = image.format

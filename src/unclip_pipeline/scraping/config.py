@@ -1,0 +1,61 @@
+"""How to scrape."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# Choices that change how fast or how patiently we ask, not what a shard holds when all is well.
+_NOT_IN_THE_BYTES = frozenset(
+    "url_column caption_column heldout_share threads timeout_s total_timeout_s retries contact".split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScrapeConfig:
+    """What to ask for, how politely, and what to keep."""
+
+    url_column: str = "url"
+    caption_column: str = "caption"
+    heldout_share: float = 0.05  # of the rows that come without a split
+    shard_size: int = 1000  # URLs in a shard
+    threads: int = 16  # URLs in flight in each process
+    timeout_s: float = 10.0  # without a byte
+    total_timeout_s: float = 30.0  # for one URL, with its redirects and retries
+    retries: int = 1  # of 408, 425, 429, 5xx and connection faults
+    max_redirects: int = 5
+    max_bytes: int = 32 * 2**20
+    max_pixels: int = 50_000_000  # read from the header, before decoding
+    min_side_px: int = 8
+    max_side_px: int = 512  # larger images are scaled to this longest side
+    jpeg_quality: int = 95  # of images that cannot be kept as fetched
+    refused_directives: Sequence[str] = ("noai", "noimageai", "noml", "none")  # in X-Robots-Tag
+    contact: str = ""  # an address in the user agent, for the owner of a site
+
+    def __post_init__(self) -> None:
+        if isinstance(self.refused_directives, str):
+            raise ValueError(f"scrape.refused_directives must be a list, got {self.refused_directives!r}")
+        object.__setattr__(self, "refused_directives", tuple(map(str.lower, self.refused_directives)))
+        for name in ("shard_size", "threads", "max_bytes", "max_pixels", "min_side_px", "max_side_px"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"scrape.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("retries", "max_redirects"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"scrape.{name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("timeout_s", "total_timeout_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"scrape.{name} must be more than 0 seconds, got {getattr(self, name)}")
+        if not 0 <= self.heldout_share < 1:
+            raise ValueError(f"scrape.heldout_share must lie in [0, 1), got {self.heldout_share}")
+        if not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(f"scrape.jpeg_quality must lie in 1..100, got {self.jpeg_quality}")
+        if self.min_side_px > self.max_side_px:
+            raise ValueError(
+                f"scrape.min_side_px must not exceed scrape.max_side_px, got {self.min_side_px} and "
+                f"{self.max_side_px}; nothing would be kept"
+            )
+        if "\n" in self.contact or "\r" in self.contact:
+            raise ValueError(f"scrape.contact must be one line, got {self.contact!r}")
+
+    def in_the_bytes(self) -> dict[str, Any]:
+        """Name the choices that a shard's content depends on."""
+        return {name: value for name, value in asdict(self).items() if name not in _NOT_IN_THE_BYTES}

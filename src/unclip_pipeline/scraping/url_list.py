@@ -1,0 +1,123 @@
+"""From a user's list to the rows to ask for: named, counted, split, refused where that is known before."""
+
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from unclip_pipeline.corpus.uids import canonical_url, pair_uid
+from unclip_pipeline.scraping.config import ScrapeConfig
+
+SPLITS = ("train", "heldout")
+TAKEDOWN_KINDS = ("url", "uid", "sha256")
+# Columns that this or a later stage writes: a list's own column of that name is carried as `listed_<name>`.
+RESERVED = frozenset(
+    "uid listed refused refused_reason fate http_status error sha256 width height bytes shard "
+    "similarity duplicate_of cosine weight released_shard".split()
+)  # fmt: skip
+
+
+class Takedowns(NamedTuple):
+    """What must not be used, by canonical URL, uid or sha256 of the bytes, with the reason."""
+
+    url: dict[str, str]
+    uid: dict[str, str]
+    sha256: dict[str, str]
+
+
+def read_takedowns(takedown_list: pd.DataFrame) -> Takedowns:
+    """Check a takedown list and sort it by kind."""
+    missing = {"kind", "value", "reason"} - set(takedown_list.columns)
+    if missing:
+        raise ValueError(f"takedown_list needs the columns kind, value and reason, got no {sorted(missing)}")
+    unknown = sorted(set(takedown_list["kind"]) - set(TAKEDOWN_KINDS))
+    if unknown:
+        raise ValueError(f"takedown_list.kind must be one of {TAKEDOWN_KINDS}, got {unknown}")
+    by_kind: dict[str, dict[str, str]] = {kind: {} for kind in TAKEDOWN_KINDS}
+    for kind, value, reason in takedown_list[["kind", "value", "reason"]].itertuples(index=False, name=None):
+        name = value.strip() if kind == "url" else value.strip().lower()
+        by_kind[kind][_url_name(name) if kind == "url" else name] = str(reason)
+    return Takedowns(**by_kind)
+
+
+def rows_to_scrape(url_list: pd.DataFrame, takedowns: Takedowns, config: ScrapeConfig) -> pd.DataFrame:
+    """Make one row per uid, sorted by uid; every column of the list is carried, the first of a repeat wins.
+
+    A row that is not to be asked for has its fate in `refused`. A repeat that says `heldout` anywhere is
+    held out everywhere, so that a test set stays untouched.
+    """
+    rows = _named_columns(url_list, config)
+    rows.insert(
+        0, "uid", [pair_uid(url, caption) for url, caption in zip(rows.url, rows.caption, strict=True)]
+    )
+    rows["split"] = _splits(rows, config.heldout_share)
+    heldout = set(rows.loc[rows["split"] == "heldout", "uid"])
+    listed = rows["uid"].value_counts()
+    rows = rows.drop_duplicates("uid").sort_values("uid", ignore_index=True)
+    rows["split"] = ["heldout" if uid in heldout else "train" for uid in rows["uid"]]
+    rows["listed"] = rows["uid"].map(listed).astype("int64")
+    refusals = [_refusal(uid, url, takedowns) for uid, url in zip(rows.uid, rows.url, strict=True)]
+    rows["refused"] = pd.Series([fate for fate, _ in refusals], dtype=object)
+    rows["refused_reason"] = pd.Series([reason for _, reason in refusals], dtype=object)
+    return rows
+
+
+def _named_columns(url_list: pd.DataFrame, config: ScrapeConfig) -> pd.DataFrame:
+    """Copy the list with its URL and caption columns named so, and no column that a stage would write."""
+    for name in (config.url_column, config.caption_column):
+        if name not in url_list.columns:
+            raise ValueError(
+                f"the URL list needs a column {name!r}, got {sorted(map(str, url_list.columns))}; "
+                "name yours with scrape.url_column and scrape.caption_column"
+            )
+    names = {name: f"listed_{name}" for name in RESERVED if name in url_list.columns}
+    names |= {config.url_column: "url", config.caption_column: "caption"}
+    rows = url_list.rename(columns=names).reset_index(drop=True)
+    repeated = rows.columns[rows.columns.duplicated()].tolist()
+    if repeated:
+        raise ValueError(f"the columns of a URL list must stay distinct when renamed, got twice: {repeated}")
+    for name in ("url", "caption"):
+        rows[name] = pd.Series([_text(value) for value in rows[name]], dtype=object)
+    if "licence" not in rows.columns:
+        rows["licence"] = pd.Series([None] * len(rows), dtype=object)
+    return rows
+
+
+def _splits(rows: pd.DataFrame, heldout_share: float) -> list[str]:
+    """Keep the splits that are given; draw the others by the uid, by digits that do not order the shards."""
+    given = rows["split"] if "split" in rows.columns else [None] * len(rows)
+    unknown = sorted({str(split) for split in given if not pd.isna(split) and split not in SPLITS})
+    if unknown:
+        raise ValueError(f"split must be one of {SPLITS} or empty, got {unknown[:5]}")
+    drawn = [SPLITS[int(uid[8:], 16) < heldout_share * 16**8] for uid in rows["uid"]]
+    return [draw if pd.isna(split) else split for draw, split in zip(drawn, given, strict=True)]
+
+
+def _refusal(uid: str, url: str, takedowns: Takedowns) -> tuple[str | None, str | None]:
+    """Decide before any request whether a row may be asked for."""
+    if uid in takedowns.uid:
+        return "scrape.taken_down", takedowns.uid[uid]
+    try:
+        name = canonical_url(url)
+        parts = urlsplit(name)
+    except (ValueError, UnicodeError) as fault:
+        return "scrape.bad_url", str(fault)
+    if name in takedowns.url:
+        return "scrape.taken_down", takedowns.url[name]
+    if parts.scheme not in ("http", "https"):
+        return "scrape.bad_url", f"only http and https are fetched, not {parts.scheme or 'a bare path'}"
+    if not parts.hostname:
+        return "scrape.bad_url", "no host"
+    return None, None
+
+
+def _text(value: object) -> str:
+    """Write a cell as text that every file format can hold; a missing one is empty."""
+    return "" if pd.isna(value) else str(value).encode("utf-8", "replace").decode()
+
+
+def _url_name(url: str) -> str:
+    try:
+        return canonical_url(url)
+    except (ValueError, UnicodeError):
+        return url
