@@ -37,7 +37,7 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
         "striped": ("on a striped background", "in front of grey stripes"),
         "sunset": ("on a sunset background", "in front of a sunset sky"),
     },
-    "style": {"flat": ("flat", "plain"), "outlined": ("outlined", "bold-rimmed")},
+    "style": {"flat": ("flat", "simple"), "outlined": ("outlined", "bold-rimmed")},
     "occupation": {
         "chef": ("chef", "cook"),
         "firefighter": ("firefighter",),

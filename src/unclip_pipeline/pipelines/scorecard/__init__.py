@@ -1,0 +1,5 @@
+"""Compare every stage with the planted truth (embedded world only)."""
+
+from unclip_pipeline.pipelines.scorecard.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]
