@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 
+from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.files import SUCCESS, atomic_path
+from unclip_pipeline.corpus.intervals import share_metrics
 from unclip_pipeline.progress import progress_bar
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.ledger import scrape_ledger
@@ -117,3 +119,18 @@ def _seal(folder: Path, identities: dict[int, str], config: ScrapeConfig) -> Non
         temporary.write_text(json.dumps(facts, indent=2, sort_keys=True))
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     (folder / SUCCESS).touch()
+
+
+def scrape_metrics(scraped: Scraped) -> dict[str, int | float]:
+    """Count a scrape: rows by fate, and the speed where anything was fetched."""
+    fates = scraped.ledger["fate"].value_counts()
+    metrics: dict[str, int | float] = {
+        "urls": len(scraped.ledger),
+        "kept": int(fates.get(KEPT, 0)),
+        **share_metrics("success_share", int(fates.get(KEPT, 0)), len(scraped.ledger)),
+        "rows": int(scraped.ledger["listed"].sum()),
+        "fetched_rows": scraped.fetched_rows,
+    }
+    if scraped.fetched_rows:
+        metrics["images_per_second"] = scraped.fetched_rows / scraped.fetch_s
+    return metrics | {f"fate/{fate}": int(count) for fate, count in sorted(fates.items())}
