@@ -25,11 +25,11 @@ def test_random_embeddings_retrieve_at_chance_and_perfect_ones_always():
     rng = np.random.default_rng(0)
     queries, targets = rng.normal(size=(1000, 8)), rng.normal(size=(1000, 8))
     order = rng.permutation(1000)
-    guessing = retrieval_at_1(queries, targets, among=10, seed_order=order, extractor="")
+    guessing = retrieval_at_1(queries, targets, among=10, order=order, extractor="")
     assert guessing.low < 0.1 < guessing.high
-    assert retrieval_at_1(targets, targets, among=10, seed_order=order, extractor="").value == 1.0
+    assert retrieval_at_1(targets, targets, among=10, order=order, extractor="").value == 1.0
 
 
 def test_retrieval_among_more_pairs_than_there_are_is_refused():
     with pytest.raises(ValueError, match="among"):
-        retrieval_at_1(np.eye(3), np.eye(3), among=5, seed_order=np.arange(3), extractor="")
+        retrieval_at_1(np.eye(3), np.eye(3), among=5, order=np.arange(3), extractor="")

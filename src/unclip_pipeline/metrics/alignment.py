@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from unclip_pipeline.metrics.estimate import Estimate, Features, mean_of, share_of
+from unclip_pipeline.metrics.estimate import Estimate, Features, Others, mean_of, share_of
 
 
 def unit(rows: Features) -> Features:
@@ -22,9 +22,7 @@ def clip_score(images: Features, texts: Features, *, extractor: str) -> Estimate
     return mean_of(100 * np.clip(np.sum(unit(images) * unit(texts), axis=1), 0, None), extractor)
 
 
-def hits_at_1(
-    queries: Features, candidates: Features, right: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, " n"]:
+def hits_at_1(queries: Features, candidates: Others, right: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Chance of each query to find its right candidate first, ties shared: 1, 0, or 1/ties.
 
     Sharing keeps a constant scorer at guessing, where an argmax would let the first candidate win.
@@ -38,7 +36,7 @@ def hits_at_1(
 
 
 def retrieval_at_1(
-    queries: Features, targets: Features, *, among: int, seed_order: Int[np.ndarray, " n"], extractor: str
+    queries: Features, targets: Features, *, among: int, order: Int[np.ndarray, " n"], extractor: str
 ) -> Estimate:
     """Share of queries whose own target is the nearest among `among` targets; chance is 1/among.
 
@@ -47,6 +45,6 @@ def retrieval_at_1(
     groups = len(queries) // among
     if groups == 0:
         raise ValueError(f"retrieval among {among} needs as many pairs, got {len(queries)}; lower `among`")
-    dealt = seed_order[: groups * among].reshape(groups, among)
+    dealt = order[: groups * among].reshape(groups, among)
     hits = [hits_at_1(queries[rows], targets[rows], np.arange(among)) for rows in dealt]
     return share_of(np.concatenate(hits), extractor)

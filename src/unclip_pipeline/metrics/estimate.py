@@ -10,6 +10,7 @@ from scipy import stats
 Z_95 = float(stats.norm.ppf(0.975))
 
 Features = Float[np.ndarray, "n d"]
+Others = Float[np.ndarray, "m d"]  # a second set, of its own number of rows
 
 
 class Estimate(NamedTuple):
@@ -80,9 +81,9 @@ def block_jackknife(
     return Estimate(value, value - half, value + half, min(len(first), len(second)), extractor)
 
 
-def flatten(estimates: Mapping[str, Estimate]) -> dict[str, float]:
+def flatten(estimates: Mapping[str, Estimate]) -> dict[str, float | int]:
     """Write `name`, `name_low`, `name_high`, `name_n` as plain numbers; what is unknown is left out."""
-    flat: dict[str, float] = {}
+    flat: dict[str, float | int] = {}
     for name, estimate in estimates.items():
         fields = {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
         flat |= {key: float(value) for key, value in fields.items() if np.isfinite(value)}

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.linalg import norm
 
-from unclip_pipeline.metrics.estimate import Estimate, Features, block_jackknife
+from unclip_pipeline.metrics.estimate import Estimate, Features, Others, block_jackknife
 
 
 def frechet_distance(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "m d"]) -> float:
@@ -28,7 +28,7 @@ def frechet_distance(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray
     return max(0.0, float(means + norm(a) ** 2 + norm(b) ** 2 - 2 * cross))
 
 
-def frechet(real: Features, generated: Features, *, extractor: str) -> Estimate:
+def frechet(real: Features, generated: Others, *, extractor: str) -> Estimate:
     """Fréchet distance at equal n with a jackknife interval; its bias stays in, so show a floor."""
     _check_equal_n(real, generated)
     return block_jackknife(frechet_distance, real, generated, extractor=extractor)
@@ -39,7 +39,7 @@ def frechet_bias(d: int, n: int, m: int, variance: float = 1.0) -> float:
     return variance * (d + d * (d + 1) / 4) * (1 / n + 1 / m)
 
 
-def _check_equal_n(real: Features, generated: Features) -> None:
+def _check_equal_n(real: Features, generated: Others) -> None:
     if len(real) != len(generated):
         raise ValueError(
             f"a distance between distributions is reported at equal n, got {len(real)} real and "

@@ -4,17 +4,17 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import cdist, pdist
 
-from unclip_pipeline.metrics.estimate import Z_95, Estimate, Features
+from unclip_pipeline.metrics.estimate import Z_95, Estimate, Features, Others
 
 
-def kid(real: Features, generated: Features, *, extractor: str) -> Estimate:
+def kid(real: Features, generated: Others, *, extractor: str) -> Estimate:
     """Kernel inception distance, k(x, y) = (x.y/d + 1)^3 (Bińkowski et al., 2018); unbiased, so 0 is best and
     values below 0 occur."""
     both = np.concatenate([real, generated]).astype(np.float64)
     return _mmd((both @ both.T / both.shape[1] + 1) ** 3, len(real), extractor)
 
 
-def mmd_rbf(real: Features, generated: Features, *, extractor: str) -> Estimate:
+def mmd_rbf(real: Features, generated: Others, *, extractor: str) -> Estimate:
     """Squared MMD with a Gaussian kernel as wide as the median real distance; unbiased, 0 is best.
 
     CMMD's fixed width of 10 on unit vectors sees little but the means; the median sees collapse.

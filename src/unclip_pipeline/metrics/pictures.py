@@ -29,7 +29,7 @@ def sharpness(images: Images) -> Float[np.ndarray, " b"]:
     return F.conv2d(grey, laplacian[None, None]).abs().mean((1, 2, 3)).numpy()
 
 
-def resized(images: Images, side_px: int) -> Images:
+def resized(images: Images, side_px: int) -> UInt8[Tensor, "b 3 s s"]:
     """Resize by an antialiased bicubic filter, the baseline of super-resolution."""
-    resized = F.interpolate(images.float(), (side_px, side_px), mode="bicubic", antialias=True)
-    return resized.round().clamp(0, 255).to(torch.uint8)
+    smooth = F.interpolate(images.float(), (side_px, side_px), mode="bicubic", antialias=True)
+    return smooth.round().clamp(0, 255).to(torch.uint8)

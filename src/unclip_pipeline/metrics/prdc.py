@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from unclip_pipeline.metrics.estimate import Estimate, Features, mean_of, share_of
+from unclip_pipeline.metrics.estimate import Estimate, Features, Others, mean_of, share_of
 
 
 class Prdc(NamedTuple):
@@ -15,7 +15,7 @@ class Prdc(NamedTuple):
     coverage: Estimate  # share of real rows whose ball holds a generated row
 
 
-def prdc(real: Features, generated: Features, *, neighbours: int, extractor: str) -> Prdc:
+def prdc(real: Features, generated: Others, *, neighbours: int, extractor: str) -> Prdc:
     """Fidelity and spread of a generated feature set; every value is best at 1 and worst at 0.
 
     A row's ball reaches to its k-th neighbour in its own set, itself and the border excluded (strict <).
