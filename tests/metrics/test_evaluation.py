@@ -42,21 +42,8 @@ def _value(name):
 
 
 def test_drawings_as_good_as_real_score_like_real_ones():
-    for measure in ("fd_clip", "fd_random", "r_precision", "precision_clip", "coverage_random"):
-        assert _value(f"{measure}_prior") == pytest.approx(_value(f"{measure}_real"), abs=0.25)
-
-
-def test_wrong_captions_cost_alignment_and_nothing_else():
-    assert _value("r_precision_text") < 0.1 < 0.9 < _value("r_precision_prior")
-    assert _value("clip_score_text") < 0.5 * _value("clip_score_prior")
-    assert _value("fd_clip_text") == pytest.approx(_value("fd_clip_real"), rel=0.2)
-
-
-def test_one_picture_over_and_over_costs_coverage_and_distance():
-    assert _value("coverage_clip_image") < 0.5 < 0.9 < _value("coverage_clip_real")
-    for space in ("clip", "random"):
-        assert MEASURED[f"kid_{space}_image"].low > MEASURED[f"kid_{space}_real"].high
-        assert _value(f"fd_{space}_image") > _value(f"fd_{space}_real")
+    for measure in ("fd_clip", "fd_random", "kid_random", "mmd_clip", "mmd_random"):
+        assert _value(f"{measure}_image") > 3 * _value(f"{measure}_real")
 
 
 def test_every_figure_of_the_page_is_measured_and_every_measured_one_is_on_the_page():
