@@ -16,8 +16,8 @@ HAIR_COLOUR: Colour = (84, 48, 26)
 
 def _star() -> list[Point]:
     return [
-        (radius * math.sin(k * math.pi / 5), 0.04 - radius * math.cos(k * math.pi / 5))
-        for k, radius in enumerate([0.54, 0.225] * 5)
+        (radius * math.sin(k * math.pi / 5), 0.03 - radius * math.cos(k * math.pi / 5))
+        for k, radius in enumerate([0.50, 0.21] * 5)
     ]
 
 
@@ -34,14 +34,14 @@ def _heart() -> list[Point]:
 
 OUTLINES: dict[str, list[Point]] = {  # in an extent of 1 around the origin
     "square": [(-0.43, -0.43), (0.43, -0.43), (0.43, 0.43), (-0.43, 0.43)],
-    "triangle": [(0.0, -0.48), (0.52, 0.42), (-0.52, 0.42)],
+    "triangle": [(0.0, -0.46), (0.48, 0.40), (-0.48, 0.40)],
     "star": _star(),
     "heart": _heart(),
     "diamond": [(0.0, -0.52), (0.52, 0.0), (0.0, 0.52), (-0.52, 0.0)],
 }
 
 
-def turned(outline: str, centre: Point, extent: float, angle_deg: float) -> list[Point]:
+def turned(outline: str, centre: Point, extent: int | float, angle_deg: int | float) -> list[Point]:
     """Place an outline: turn, scale, move."""
     c, s = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     x, y = centre
@@ -55,7 +55,7 @@ def box(centre: Point, radius: float) -> tuple[float, float, float, float]:
 
 
 def draw_outline(
-    draw: ImageDraw.ImageDraw, points: list[Point], fill: Colour, rim: Colour | None, rim_width: float
+    draw: ImageDraw.ImageDraw, points: list[Point], fill: Colour, rim: Colour | None, rim_width: int | float
 ) -> None:
     """Fill a polygon, with a rim along its edge if a rim colour is given."""
     draw.polygon(points, fill=fill)
@@ -69,7 +69,7 @@ def draw_disc(
     radius: float,
     fill: Colour,
     rim: Colour | None,
-    rim_width: float,
+    rim_width: int | float,
 ) -> None:
     """Fill a circle, with a rim inside its edge if a rim colour is given."""
     draw.ellipse(box(centre, radius), fill=fill, outline=rim, width=round(rim_width) if rim else 0)
@@ -81,7 +81,7 @@ def draw_ring(
     radius: float,
     fill: Colour,
     rim: Colour | None,
-    rim_width: float,
+    rim_width: int | float,
 ) -> None:
     """Draw a ring that lets the background through its hole."""
     band = 0.46 * radius

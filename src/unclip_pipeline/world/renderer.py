@@ -30,9 +30,9 @@ FILLS: dict[str, Colour] = {
     "purple": (152, 44, 196),
     "turquoise": (40, 208, 214),
 }
-EXTENTS = {"large": 0.62, "small": 0.38}  # of the side
+EXTENTS = {"large": 0.58, "small": 0.36}  # of the side
 CENTRES = {  # of the side, by size: no shape leaves the picture
-    "large": {"left": 0.34, "centre": 0.5, "right": 0.66},
+    "large": {"left": 0.345, "centre": 0.5, "right": 0.655},
     "small": {"left": 0.23, "centre": 0.5, "right": 0.77},
 }
 RIM_SHARE = 0.12  # of the extent
@@ -132,10 +132,11 @@ def _draw_shape(draw: ImageDraw.ImageDraw, scene: Scene, side: int) -> None:
     if scene.style == "outlined":
         rim = (250, 250, 250) if scene.background == "night" else (12, 12, 14)
     if scene.shape == "circle":
-        draw_disc(draw, (x, y), extent / 2, fill, rim, RIM_SHARE * extent)
+        draw_disc(draw, (x, y), 0.48 * extent, fill, rim, RIM_SHARE * extent)
     elif scene.shape == "ring":
-        draw_ring(draw, (x, y), extent / 2, fill, rim, RIM_SHARE * extent)
+        draw_ring(draw, (x, y), 0.48 * extent, fill, rim, RIM_SHARE * extent)
     else:
+        inner = extent * (1 - RIM_SHARE) if rim else extent  # the rim grows outwards too
         draw_outline(
-            draw, turned(scene.shape, (x, y), extent, scene.angle_deg), fill, rim, RIM_SHARE * extent
+            draw, turned(scene.shape, (x, y), inner, scene.angle_deg), fill, rim, RIM_SHARE * extent
         )

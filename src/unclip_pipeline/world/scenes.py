@@ -286,7 +286,7 @@ def _draw_values(config: WorldConfig, rng: np.random.Generator, names: tuple[str
 
 def _jitter(rng: np.random.Generator) -> dict[str, float]:
     return {
-        "dx": float(rng.uniform(-0.025, 0.025)),
+        "dx": float(rng.uniform(-0.02, 0.02)),
         "dy": float(rng.uniform(-0.05, 0.05)),
         "scale": float(rng.uniform(0.93, 1.07)),
         "angle_deg": float(rng.uniform(-9, 9)),
