@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from unclip_pipeline.corpus.intervals import wilson
+
 Z_95 = float(stats.norm.ppf(0.975))
 
 Features = Float[np.ndarray, "n d"]
@@ -29,10 +31,8 @@ def share_of(hits: Bool[np.ndarray, " n"] | Float[np.ndarray, " n"], extractor: 
     n = len(hits)
     if n == 0:
         return Estimate(np.nan, np.nan, np.nan, 0, extractor)
-    share, z2 = float(np.mean(hits)), Z_95**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n**2)) / (1 + z2 / n)
-    return Estimate(share, float(max(0.0, centre - half)), float(min(1.0, centre + half)), n, extractor)
+    interval = wilson(float(np.sum(hits)), n)
+    return Estimate(float(np.mean(hits)), interval.low, interval.high, n, extractor)
 
 
 def mean_of(values: Float[np.ndarray, " n"], extractor: str = "") -> Estimate:
