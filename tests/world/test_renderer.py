@@ -61,7 +61,7 @@ def test_large_shapes_cover_more_than_twice_what_small_ones_do() -> None:
 
 
 def test_no_shape_leaves_the_picture() -> None:
-    for scene in sample_scenes(WorldConfig(noise_sigma=0.0), 300, 0, kinds=("shape",)):
+    for scene in sample_scenes(WorldConfig(noise_sigma=0.0), 1500, 0, kinds=("shape",)):
         mask = _foreground(replace(scene, light=1.0))
         assert not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()), scene
 

@@ -34,7 +34,7 @@ def _heart() -> list[Point]:
 
 OUTLINES: dict[str, list[Point]] = {  # in an extent of 1 around the origin
     "square": [(-0.43, -0.43), (0.43, -0.43), (0.43, 0.43), (-0.43, 0.43)],
-    "triangle": [(0.0, -0.46), (0.48, 0.40), (-0.48, 0.40)],
+    "triangle": [(0.0, -0.46), (0.46, 0.38), (-0.46, 0.38)],
     "star": _star(),
     "heart": _heart(),
     "diamond": [(0.0, -0.52), (0.52, 0.0), (0.0, 0.52), (-0.52, 0.0)],

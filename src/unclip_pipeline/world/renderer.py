@@ -33,7 +33,7 @@ FILLS: dict[str, Colour] = {
 EXTENTS = {"large": 0.58, "small": 0.36}  # of the side
 CENTRES = {  # of the side, by size: no shape leaves the picture
     "large": {"left": 0.345, "centre": 0.5, "right": 0.655},
-    "small": {"left": 0.23, "centre": 0.5, "right": 0.77},
+    "small": {"left": 0.24, "centre": 0.5, "right": 0.76},
 }
 RIM_SHARE = 0.12  # of the extent
 
@@ -137,6 +137,4 @@ def _draw_shape(draw: ImageDraw.ImageDraw, scene: Scene, side: int) -> None:
         draw_ring(draw, (x, y), 0.48 * extent, fill, rim, RIM_SHARE * extent)
     else:
         inner = extent * (1 - RIM_SHARE) if rim else extent  # the rim grows outwards too
-        draw_outline(
-            draw, turned(scene.shape, (x, y), inner, scene.angle_deg), fill, rim, RIM_SHARE * extent
-        )
+        draw_outline(draw, turned(scene.shape, (x, y), inner, scene.angle_deg), fill, rim, RIM_SHARE * extent)

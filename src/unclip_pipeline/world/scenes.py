@@ -289,6 +289,6 @@ def _jitter(rng: np.random.Generator) -> dict[str, float]:
         "dx": float(rng.uniform(-0.02, 0.02)),
         "dy": float(rng.uniform(-0.05, 0.05)),
         "scale": float(rng.uniform(0.93, 1.07)),
-        "angle_deg": float(rng.uniform(-9, 9)),
+        "angle_deg": float(rng.uniform(-6, 6)),
         "light": float(rng.uniform(0.92, 1.08)),
     }
