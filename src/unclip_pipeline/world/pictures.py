@@ -46,16 +46,12 @@ def _transformed(pixels: UInt8[np.ndarray, "s s 3"], transform: str | None) -> I
         edge = max(1, round(0.04 * side))
         return image.crop((edge, edge, side - edge, side - edge))
     if transform == "stamped":
+        layer = Image.new("RGBA", image.size)
         font = ImageFont.load_default(max(6, round(0.15 * side)))
-        ImageDraw.Draw(image).text(
-            (side - 1, side - 1),
-            "photo",
-            font=font,
-            anchor="rd",
-            fill="white",
-            stroke_width=1,
-            stroke_fill="black",
+        ImageDraw.Draw(layer).text(
+            (side - 1, side - 1), "photo", font=font, anchor="rd", fill=(128, 128, 128, 170)
         )
+        return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
     return image
 
 

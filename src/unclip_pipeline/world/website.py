@@ -42,7 +42,7 @@ class Website(NamedTuple):
 def write_website(entries: list[Entry], folder: Path, config: WorldConfig, *, workers: int = 2) -> None:
     """Render every picture and write the whole site, or nothing."""
     listed = {entry.url: entry for entry in entries if entry.fault != "refused"}
-    pictures = [_picture(entry, config) for entry in listed.values()]
+    pictures = [picture_of(entry, config) for entry in listed.values()]
     hosts: dict[str, Website] = defaultdict(lambda: Website({}, {}))
     for entry, content in zip(listed.values(), _rendered(pictures, workers), strict=True):
         _publish(hosts[urlsplit(entry.url).hostname], entry, content)
@@ -58,7 +58,8 @@ def write_website(entries: list[Entry], folder: Path, config: WorldConfig, *, wo
             (unfinished / f"{host}.{ROUTES}").write_text(json.dumps(answers))
 
 
-def _picture(entry: Entry, config: WorldConfig) -> Picture:
+def picture_of(entry: Entry, config: WorldConfig) -> Picture:
+    """Tell what the URL of an entry delivers."""
     transform = entry.transform if entry.transform != "exact" else None
     return Picture(entry.scene, config.side_px, entry.url[-3:], transform, entry.fault)
 
