@@ -91,7 +91,7 @@ def test_varying_changes_one_attribute_and_stays_among_the_seen() -> None:
         ({"heldout_colour_pairs": 7}, "world.heldout_colour_pairs"),
     ],
 )
-def test_a_world_that_cannot_be_is_refused_by_name(wrong: dict[str, float], says: str) -> None:
+def test_a_world_that_cannot_be_is_refused_by_name(wrong: dict[str, int | float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         WorldConfig(**wrong)
 

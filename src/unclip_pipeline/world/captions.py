@@ -134,4 +134,4 @@ def _opened(noun: str, rng: np.random.Generator) -> list[str]:
 
 
 def _pick(rng: np.random.Generator, choices: tuple[str, ...]) -> str:
-    return choices[rng.integers(len(choices))]
+    return choices[int(rng.random() * len(choices))]  # one draw, however many choices

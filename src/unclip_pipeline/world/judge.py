@@ -85,7 +85,9 @@ def train_judge(world: WorldConfig, config: JudgeConfig, *, seed: int) -> Judge:
     return judge.eval()
 
 
-def check_judge(judge: Judge, world: WorldConfig, config: JudgeConfig, *, seed: int) -> dict[str, float]:
+def check_judge(
+    judge: Judge, world: WorldConfig, config: JudgeConfig, *, seed: int
+) -> dict[str, int | float]:
     """Measure the judge on unseen renders, clean and blurred: the ceiling of every figure it gives."""
     scenes = sample_scenes(
         world, config.check_pictures, seed_of(seed, "judge check"), combinations="all", kinds=KINDS
@@ -94,7 +96,7 @@ def check_judge(judge: Judge, world: WorldConfig, config: JudgeConfig, *, seed: 
     generator = seeded(seed, "judge check")
     seen = _as_seen(torch.from_numpy(clean), config.side_px)
     blurred = (degrade(seen, generator) * 127.5 + 127.5).round().clamp(0, 255).byte()
-    metrics: dict[str, float] = {}
+    metrics: dict[str, int | float] = {}
     for look, images in (("clean", clean), ("blurred", blurred.permute(0, 2, 3, 1).numpy())):
         readings = judge.read(images)
         for name in judge.values:

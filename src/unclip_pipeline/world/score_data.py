@@ -16,7 +16,7 @@ AVATAR_AXES = ("occupation", "group", "hair")
 
 def score_accounting(
     url_list: pd.DataFrame, scrape_ledger: pd.DataFrame, ledger: pd.DataFrame, truth: pd.DataFrame
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """Check that every listed row is counted once and every uid has exactly one fate; 1 is perfect."""
     uids = set(truth["uid"])
     exact = all(
@@ -31,7 +31,7 @@ def score_accounting(
     }
 
 
-def score_scrape(truth: pd.DataFrame, scrape_ledger: pd.DataFrame) -> dict[str, float]:
+def score_scrape(truth: pd.DataFrame, scrape_ledger: pd.DataFrame) -> dict[str, int | float]:
     """Compare scrape fates with the planted ones, opt-outs apart: those must be exact."""
     rows = _joined(truth, scrape_ledger[["uid", "fate"]])
     refused = rows["fate"] == "scrape.opted_out"
@@ -49,7 +49,7 @@ def fate_mismatches(truth: pd.DataFrame, scrape_ledger: pd.DataFrame) -> pd.Data
     return rows.loc[rows["fate"] != rows["expected_fate"], ["uid", "url", "fault", "expected_fate", "fate"]]
 
 
-def score_filter(truth: pd.DataFrame, filter_verdicts: pd.DataFrame) -> dict[str, float]:
+def score_filter(truth: pd.DataFrame, filter_verdicts: pd.DataFrame) -> dict[str, int | float]:
     """Measure each rule against what was planted for it, on the rows that reached the filter.
 
     A rule is judged by its own answer (`fails_<rule>`), whichever rule came first; a rule that the run
@@ -58,7 +58,7 @@ def score_filter(truth: pd.DataFrame, filter_verdicts: pd.DataFrame) -> dict[str
     """
     rows = _joined(truth, filter_verdicts)
     match = rows["caption_match"]
-    metrics: dict[str, float] = {}
+    metrics: dict[str, int | float] = {}
     if "fails_similarity_too_low" in rows:
         low = rows["fails_similarity_too_low"].to_numpy(bool)
         metrics |= _precision("similarity_too_low", low, (match != "all").to_numpy())
@@ -77,7 +77,7 @@ def score_filter(truth: pd.DataFrame, filter_verdicts: pd.DataFrame) -> dict[str
     return metrics
 
 
-def score_duplicates(truth: pd.DataFrame, duplicate_verdicts: pd.DataFrame) -> dict[str, float]:
+def score_duplicates(truth: pd.DataFrame, duplicate_verdicts: pd.DataFrame) -> dict[str, int | float]:
     """Measure the search for duplicates on the rows that reached it.
 
     Recall by transform: a planted copy counts when some other picture of its group got there too, and is
@@ -90,7 +90,7 @@ def score_duplicates(truth: pd.DataFrame, duplicate_verdicts: pd.DataFrame) -> d
     reached = rows.groupby("duplicate_group")["uid"].transform("size")
     kept = (~dropped).groupby(rows["duplicate_group"]).transform("sum")
     found = dropped | (kept <= 1)
-    metrics: dict[str, float] = {}
+    metrics: dict[str, int | float] = {}
     for transform in ("exact", *TRANSFORMS):
         planted = (rows["transform"] == transform) & (reached > 1)
         metrics |= share_metrics(
@@ -113,7 +113,7 @@ def score_duplicates(truth: pd.DataFrame, duplicate_verdicts: pd.DataFrame) -> d
     )
 
 
-def score_heldout(truth: pd.DataFrame, ledger: pd.DataFrame) -> dict[str, float]:
+def score_heldout(truth: pd.DataFrame, ledger: pd.DataFrame) -> dict[str, int | float]:
     """Count what must not be in training: held-out rows and combinations, copies of held-out pictures."""
     rows = _joined(truth.drop(columns="split"), ledger[["uid", "split", "fate"]])
     rows["planned_split"] = truth.set_index("uid")["split"].reindex(rows["uid"]).to_numpy()
@@ -129,7 +129,7 @@ def score_heldout(truth: pd.DataFrame, ledger: pd.DataFrame) -> dict[str, float]
     }
 
 
-def score_labels(truth: pd.DataFrame, audit_labels: pd.DataFrame) -> dict[str, float]:
+def score_labels(truth: pd.DataFrame, audit_labels: pd.DataFrame) -> dict[str, int | float]:
     """Measure the audit's labels on avatars, axis by axis, and whether its shares cover the true ones.
 
     An axis of the audit is compared where the world has it. Accuracy is over avatars with a label other
@@ -137,7 +137,7 @@ def score_labels(truth: pd.DataFrame, audit_labels: pd.DataFrame) -> dict[str, f
     interval of its labelled share.
     """
     rows = _joined(truth[truth["kind"] == "avatar"], audit_labels, labels="_label")
-    metrics: dict[str, float] = {}
+    metrics: dict[str, int | float] = {}
     covered = []
     for axis in AVATAR_AXES:
         if f"{axis}_label" not in rows:
@@ -165,18 +165,18 @@ def _joined(truth: pd.DataFrame, table: pd.DataFrame, labels: str = "_found") ->
 
 def _precision(
     name: str, claimed: Bool[np.ndarray, " n"], actual: Bool[np.ndarray, " n"]
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     return share_metrics(f"{name}_precision", int((claimed & actual).sum()), int(claimed.sum()))
 
 
 def _precision_recall(
     name: str, claimed: Bool[np.ndarray, " n"], actual: Bool[np.ndarray, " n"]
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     recall = share_metrics(f"{name}_recall", int((claimed & actual).sum()), int(actual.sum()))
     return _precision(name, claimed, actual) | recall
 
 
-def _auc(score: str, rows: pd.DataFrame, kind: str) -> dict[str, float]:
+def _auc(score: str, rows: pd.DataFrame, kind: str) -> dict[str, int | float]:
     """Give the chance that an honest caption scores above a planted one; 0.5 tells them apart not at all."""
     honest = rows.loc[rows["caption_match"] == "all", score].to_numpy(float)
     planted = rows.loc[rows["caption_match"] == kind, score].to_numpy(float)
@@ -187,9 +187,9 @@ def _auc(score: str, rows: pd.DataFrame, kind: str) -> dict[str, float]:
     return {f"{score}_auc_{kind}": float(wins / (len(honest) * len(planted)))}
 
 
-def _leak(rows: pd.DataFrame, unsafe: Bool[np.ndarray, " n"]) -> dict[str, float]:
+def _leak(rows: pd.DataFrame, unsafe: Bool[np.ndarray, " n"]) -> dict[str, int | float]:
     """Give the share of harmless avatars that the unsafe rule takes, group by group."""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, int | float] = {}
     for group in sorted(rows["group"].dropna().unique()):
         own = ((rows["group"] == group) & (rows["kind"] == "avatar")).to_numpy()
         metrics |= share_metrics(f"unsafe_leak_{group}", int(unsafe[own].sum()), int(own.sum()))

@@ -18,7 +18,7 @@ def pictures_of(pngs: Sequence[bytes], side_px: int) -> UInt8[np.ndarray, "n s s
 
 def score_samples(
     truth: pd.DataFrame, samples: pd.DataFrame, readings: pd.DataFrame, config: WorldConfig
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """Measure attribute accuracy by condition, on held-out combinations and on seen ones.
 
     `drawn_<condition>_<heldout|seen>_<attribute>`; only attributes that the caption names count.
@@ -28,7 +28,7 @@ def score_samples(
     named = rows["named"].fillna("").str.split()
     unseen = rows["heldout_kind"].notna().to_numpy()
     values = vocabulary(config)
-    metrics: dict[str, float] = {}
+    metrics: dict[str, int | float] = {}
     for condition in samples["condition"].unique():
         asked = (samples["condition"] == condition).to_numpy()
         for which, part in (("heldout", unseen), ("seen", ~unseen)):
@@ -58,9 +58,9 @@ def samples_table(truth: pd.DataFrame, samples: pd.DataFrame, readings: pd.DataF
 
 def score_bias_samples(
     bias_samples: pd.DataFrame, readings: pd.DataFrame, config: WorldConfig
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """Give what the judge reads on the sample audit's pictures: occupations hit, shares of groups."""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, int | float] = {}
     if "occupation" in bias_samples:
         asked = bias_samples["occupation"].isin(vocabulary(config)["occupation"]).to_numpy()
         right = readings["occupation"].to_numpy() == bias_samples["occupation"].to_numpy()

@@ -26,7 +26,7 @@ SECTIONS: dict[str, str] = {  # title: pattern of the metrics in it
 }
 
 
-def exact_checks(metrics: dict[str, float]) -> pd.DataFrame:
+def exact_checks(metrics: dict[str, int | float]) -> pd.DataFrame:
     """List what must hold exactly, and whether it does."""
     rows = [
         (what, metrics[name], wanted, "holds" if metrics[name] == wanted else "FAILS")
@@ -36,7 +36,7 @@ def exact_checks(metrics: dict[str, float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "found", "wanted", "verdict"])
 
 
-def estimates(metrics: dict[str, float], pattern: str) -> pd.DataFrame:
+def estimates(metrics: dict[str, int | float], pattern: str) -> pd.DataFrame:
     """List measured shares with interval, count and chance; those that had nothing to count are left out."""
     names = [
         name
@@ -53,7 +53,7 @@ def estimates(metrics: dict[str, float], pattern: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "share", "low", "high", "n", "chance"])
 
 
-def chance_of(name: str, metrics: dict[str, float]) -> float | None:
+def chance_of(name: str, metrics: dict[str, int | float]) -> float | None:
     """Find what guessing would reach, where that was recorded."""
     own = re.sub(r"_(heldout|seen)$", "", name)
     attribute = name.rpartition("_")[2]

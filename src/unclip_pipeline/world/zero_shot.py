@@ -41,7 +41,7 @@ def score_zero_shot(
     config: WorldConfig,
     *,
     seed: int,
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """Measure zero-shot accuracy by attribute on the held-out rows among `uids`.
 
     `zero_shot_<attribute>` over all of them, `_heldout` over held-out combinations, `_seen` over the
@@ -51,7 +51,7 @@ def score_zero_shot(
     heldout = (rows["split"] == "heldout").to_numpy()
     rows, units = rows[heldout], _unit(images[heldout])
     unseen = rows["heldout_kind"].notna().to_numpy()
-    metrics: dict[str, float] = {}
+    metrics: dict[str, int | float] = {}
     for kind in ("shape", "avatar"):
         own = (rows["kind"] == kind).to_numpy()
         for attribute in ATTRIBUTES[kind]:

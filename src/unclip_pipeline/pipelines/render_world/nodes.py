@@ -12,7 +12,7 @@ from unclip_pipeline.world.website import write_website
 
 def render_world(
     target: Path, world: WorldConfig, seed: int
-) -> tuple[Path, pd.DataFrame, pd.DataFrame, dict[str, float]]:
+) -> tuple[Path, pd.DataFrame, pd.DataFrame, dict[str, int | float]]:
     """Plan the world, write its site, and list its URLs and the truth about them."""
     entries = plan_world(world, seed)
     write_website(entries, target, world)

@@ -31,7 +31,7 @@ def score_data(
     duplicate_verdicts: pd.DataFrame,
     audit_labels: pd.DataFrame,
     ledger: pd.DataFrame,
-) -> tuple[dict[str, float], pd.DataFrame]:
+) -> tuple[dict[str, int | float], pd.DataFrame]:
     """Compare the fates of all URLs with the planted ones."""
     scores = {
         **data.score_accounting(url_list, scrape_ledger, ledger, truth),
@@ -46,7 +46,7 @@ def score_data(
 
 def score_clip(
     truth: pd.DataFrame, embeddings: Path, clip_weights: "Weights", world: WorldConfig, seed: int
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """Measure what CLIP names right on held-out pictures."""
     from unclip_pipeline.clip.encoder import load_encoder
     from unclip_pipeline.corpus.embeddings import read_embeddings
@@ -66,7 +66,7 @@ def score_pictures(
     world: WorldConfig,
     judge: JudgeConfig,
     seed: int,
-) -> tuple[dict[str, float], pd.DataFrame]:
+) -> tuple[dict[str, int | float], pd.DataFrame]:
     """Let the judge read what the models drew."""
     from unclip_pipeline.world.judge import check_judge, train_judge
 
@@ -82,12 +82,12 @@ def score_pictures(
 
 
 def write_scorecard(
-    data_scores: dict[str, float],
-    clip_scores: dict[str, float],
-    picture_scores: dict[str, float],
+    data_scores: dict[str, int | float],
+    clip_scores: dict[str, int | float],
+    picture_scores: dict[str, int | float],
     mismatches: pd.DataFrame,
     judged_samples: pd.DataFrame,
-) -> tuple[dict[str, float], str]:
+) -> tuple[dict[str, int | float], str]:
     """Put every score on one page."""
     metrics = {**data_scores, **clip_scores, **picture_scores}
     checks = exact_checks(metrics)
