@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
-from unclip_pipeline.cards.figures import Figure
+from unclip_pipeline.cards.figures import Figure, Number
 
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 26
 MOST_POINTS = 240
 
-Points = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
+Points = tuple[Real[np.ndarray, "_"], Real[np.ndarray, "_"]]
 
 
 def line_chart(
@@ -41,7 +41,7 @@ def line_chart(
     return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>{legend}'
 
 
-def smooth(y: Float[np.ndarray, " n"], share: float = 0.05) -> Float[np.ndarray, " n"]:
+def smooth(y: Real[np.ndarray, " n"], share: float = 0.05) -> Float[np.ndarray, " n"]:
     """Running mean over a share of the curve, its ends included."""
     width = max(1, int(len(y) * share)) | 1
     weights = np.ones(width)
@@ -52,7 +52,7 @@ def smooth(y: Float[np.ndarray, " n"], share: float = 0.05) -> Float[np.ndarray,
 def dot(one: Figure) -> str:
     """Draw one share on the line from 0 to 1: dot, interval, and a tick where chance or floor lies."""
 
-    def line(kind: str, start: float, end: float, top: int = 9, bottom: int = 9) -> str:
+    def line(kind: str, start: Number, end: Number, top: int = 9, bottom: int = 9) -> str:
         places = f'x1="{_place(start)}" x2="{_place(end)}" y1="{top}" y2="{bottom}"'
         return f'<line class="{kind}" {places}/>'
 
@@ -67,13 +67,13 @@ def dot(one: Figure) -> str:
     return f'<svg class="dots" {size} aria-hidden="true">{"".join(parts)}</svg>'
 
 
-def bar(share: float, kind: str = "") -> str:
+def bar(share: Number, kind: str = "") -> str:
     """Draw a share of the whole as a bar."""
     width = 100 * min(1.0, max(0.0, share))
     return f'<span class="bar {escape(kind)}"><span style="width:{width:.2f}%"></span></span>'
 
 
-def _place(share: float) -> str:
+def _place(share: Number) -> str:
     return f"{4 + 112 * min(1.0, max(0.0, share)):.1f}"
 
 
@@ -110,13 +110,13 @@ def _grid(x_scale: tuple, y_scale: tuple, logarithmic: bool) -> list[str]:
     return parts
 
 
-def ticks(low: float, high: float, about: int = 4) -> list[float]:
+def ticks(low: Number, high: Number, about: int = 4) -> list[float]:
     """Choose about this many round values between two ends."""
     raw = (high - low) / about
     power = 10 ** math.floor(math.log10(raw))
     step = min((m * power for m in (1, 2, 2.5, 5, 10)), key=lambda width: abs(width - raw))
     first = math.ceil(low / step - 1e-9)
-    return [round(place * step, 12) for place in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [round(float(place * step), 12) for place in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def log_ticks(low: float, high: float) -> list[float]:

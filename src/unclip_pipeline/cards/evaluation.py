@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import pandas as pd
+
+from unclip_pipeline.cards import gallery, theme
 from unclip_pipeline.cards.figures import figure, interval, number
-from unclip_pipeline.cards.theme import rows_table
+from unclip_pipeline.cards.tables import figure_table, rows_table
+
+Metrics = Mapping[str, Any]
 
 WAYS = {"text": "text embedding", "prior": "prior", "image": "true image embedding", "real": "real pictures"}
 EMBEDDINGS = {
@@ -50,9 +55,108 @@ EMBEDDING_MEASURES = (
 )
 
 
-def measures_table(
-    metrics: Mapping[str, float], measures: tuple[Measure, ...], ways: Mapping[str, str]
+COPY_GROUPS = {"heldout": "held-out captions", "seen": "captions of training pictures"}
+COPY_MEASURES = {
+    "tiles": "worst of 16 tiles, pixels",
+    "ratio": "nearest over second nearest, pixels",
+    "clip": "own CLIP",
+}
+
+
+def evaluation_page(
+    evaluated: Metrics,
+    *,
+    samples: pd.DataFrame,
+    nearest: pd.DataFrame,
+    pictures_by_uid: Mapping[str, bytes],
 ) -> str:
+    """Write the evaluation's own report."""
+    return theme.document(
+        "Evaluation",
+        f"<h1>Evaluation</h1>{_protocol(evaluated)}",
+        samples_section(samples, 48),
+        ways_section(samples, pictures_by_uid, 20),
+        figures_section(evaluated),
+        copies_section(evaluated, samples, nearest, pictures_by_uid, 16),
+    )
+
+
+def samples_section(samples: pd.DataFrame, shown: int) -> str:
+    """Show what the model draws for captions that were never trained on."""
+    drawn = samples[(samples["condition"] == "prior") & samples["held_out"]].head(shown)
+    pictures = [gallery.Picture(one.png, one.caption) for one in drawn.itertuples()]
+    lead = "Drawn for captions of held-out pictures, in the order of the dice, none left out."
+    return theme.section("Samples", lead, gallery.grid(pictures))
+
+
+def ways_section(samples: pd.DataFrame, pictures_by_uid: Mapping[str, bytes], shown: int) -> str:
+    """Show the same prompts drawn from the text embedding, the prior's and the true image embedding."""
+    by_way = {
+        way: samples[samples["condition"] == way].set_index("uid")["png"] for way in WAYS if way != "real"
+    }
+    prompts = by_way["image"].index[:shown]
+    captions = samples.drop_duplicates("uid").set_index("uid")["caption"]
+    rows = []
+    for uid in prompts:
+        drawn = [gallery.Picture(by_way[way][uid]) if uid in by_way[way].index else None for way in by_way]
+        real = gallery.Picture(pictures_by_uid[uid]) if uid in pictures_by_uid else None
+        rows.append(gallery.Row(captions[uid], (*drawn, real)))
+    lead = (
+        "The same decoder given the caption's own embedding, the prior's image embedding, and the embedding "
+        "of the true picture, beside that picture: what the prior adds, and what the decoder loses."
+    )
+    columns = ["text embedding", "prior", "true embedding", "true picture"]
+    return theme.section("What each part adds", lead, gallery.side_by_side(columns, rows))
+
+
+def figures_section(evaluated: Metrics) -> str:
+    """Show every measure of the evaluation beside what real pictures score."""
+    if not evaluated:
+        return ""
+    lead = (
+        "Each way of drawing against held-out pictures at equal n. Scores in the space of the CLIP that was "
+        "trained here flatter, so each distance is also measured by a network of random convolutions."
+    )
+    return theme.section(
+        "Figures with floors",
+        lead,
+        "<h3>Pictures</h3>",
+        measures_table(evaluated, PICTURE_MEASURES, WAYS),
+        "<h3>Image embeddings</h3>",
+        measures_table(evaluated, EMBEDDING_MEASURES, EMBEDDINGS),
+        _super_resolution(evaluated),
+    )
+
+
+def copies_section(
+    evaluated: Metrics,
+    samples: pd.DataFrame,
+    nearest: pd.DataFrame,
+    pictures_by_uid: Mapping[str, bytes],
+    shown: int,
+) -> str:
+    """Show the samples nearest to a training picture, and how many are flagged beyond fresh pictures."""
+    lead = (
+        "The samples that lie nearest to a training picture, nearest first, with the three pictures they are "
+        "nearest to. A sample counts as flagged below the distance that few never-trained pictures reach; "
+        "only the excess over their share speaks of copying."
+    )
+    by_tiles = nearest[nearest["measure"] == "tiles"]
+    first = by_tiles[by_tiles["rank"] == 1].sort_values("distance").head(shown)
+    drawn = samples.set_index("sample")
+    rows = []
+    for name in first["sample"]:
+        found = by_tiles[by_tiles["sample"] == name].sort_values("rank").head(3)
+        originals = [_training_picture(one, pictures_by_uid) for one in found.itertuples()]
+        originals += [None] * (3 - len(originals))
+        rows.append(
+            gallery.Row(drawn.loc[name, "caption"], (gallery.Picture(drawn.loc[name, "png"]), *originals))
+        )
+    columns = ["sample", "nearest training picture", "second", "third"]
+    return theme.section("Does it copy", lead, copies_table(evaluated), gallery.side_by_side(columns, rows))
+
+
+def measures_table(metrics: Metrics, measures: tuple[Measure, ...], ways: Mapping[str, str]) -> str:
     """Write one row per measure and one column per way of drawing; what was not measured is a dash."""
     rows = []
     for measure in measures:
@@ -66,17 +170,11 @@ def measures_table(
     return rows_table(columns, rows, frozenset(range(1, len(columns) - 1)))
 
 
-def copies_table(metrics: Mapping[str, float]) -> str:
+def copies_table(metrics: Metrics) -> str:
     """Write how often samples come nearer to a training picture than pictures that were never trained on."""
-    measures = {
-        "tiles": "worst of 16 tiles, pixels",
-        "ratio": "nearest over second nearest, pixels",
-        "clip": "own CLIP",
-    }
-    groups = {"heldout": "held-out captions", "seen": "captions of training pictures"}
     rows = []
-    for group, group_words in groups.items():
-        for measure, words in measures.items():
+    for group, group_words in COPY_GROUPS.items():
+        for measure, words in COPY_MEASURES.items():
             stem = f"copies_{measure}_{group}"
             if f"{stem}_flagged" in metrics:
                 p = metrics.get(f"{stem}_nearer_p")
@@ -86,7 +184,26 @@ def copies_table(metrics: Mapping[str, float]) -> str:
     return rows_table(columns, rows, frozenset({2, 3, 4, 5}))
 
 
-def _cell(metrics: Mapping[str, float], name: str) -> str:
+def _super_resolution(evaluated: Metrics) -> str:
+    names = ("upsampler_psnr_db", "bicubic_psnr_db", "upsampler_gain_db")
+    found = [one for one in (figure(evaluated, name) for name in names) if one is not None]
+    return "<h3>Super-resolution of real pictures</h3>" + figure_table(found) if found else ""
+
+
+def _training_picture(found: Any, pictures_by_uid: Mapping[str, bytes]) -> gallery.Picture | None:
+    if found.uid not in pictures_by_uid:
+        return None
+    return gallery.Picture(pictures_by_uid[found.uid], f"{found.uid} · {found.distance:.3f}")
+
+
+def _protocol(evaluated: Metrics) -> str:
+    """Say what the figures were computed with: guidance, extractors, dataset version."""
+    texts = {name: value for name, value in evaluated.items() if isinstance(value, str)}
+    used = {name: number(value) for name, value in evaluated.items() if name.startswith("guidance_")}
+    return theme.facts_line({**texts, **used})
+
+
+def _cell(metrics: Metrics, name: str) -> str:
     one = figure(metrics, name)
     if one is None:
         return "–"

@@ -4,22 +4,25 @@
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SIBLINGS = ("low", "high", "n", "chance", "floor")
 
 
+Number = int | float
+
+
 class Figure(NamedTuple):
     name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-    chance: float | None = None  # what guessing reaches
-    floor: float | None = None  # what the same measure gives when nothing is wrong
+    value: Number
+    low: Number | None = None
+    high: Number | None = None
+    n: Number | None = None
+    chance: Number | None = None  # what guessing reaches
+    floor: Number | None = None  # what the same measure gives when nothing is wrong
 
 
-def figure(metrics: Mapping[str, float], name: str) -> Figure | None:
+def figure(metrics: Mapping[str, Any], name: str) -> Figure | None:
     """Read one figure with its siblings, or nothing where the stage did not measure it."""
     if not is_number(metrics.get(name)):
         return None
@@ -27,7 +30,7 @@ def figure(metrics: Mapping[str, float], name: str) -> Figure | None:
     return Figure(name, metrics[name], **{kind: v for kind, v in siblings.items() if is_number(v)})
 
 
-def figures(metrics: Mapping[str, float]) -> list[Figure]:
+def figures(metrics: Mapping[str, Any]) -> list[Figure]:
     """Read every figure of a stage, in the stage's own order."""
     heads = [name for name in metrics if not _is_sibling(name, metrics)]
     found = (figure(metrics, name) for name in heads)
@@ -39,7 +42,7 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def number(value: float | None) -> str:
+def number(value: Number | None) -> str:
     """Write a number with at most four figures; a dash where there is none."""
     if value is None:
         return "–"
@@ -64,6 +67,6 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_sibling(name: str, metrics: Mapping[str, float]) -> bool:
+def _is_sibling(name: str, metrics: Mapping[str, Any]) -> bool:
     head, _, kind = name.rpartition("_")
     return kind in SIBLINGS and head in metrics

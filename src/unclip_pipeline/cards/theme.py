@@ -1,5 +1,6 @@
 """The look of the overview page: one column, quiet colours, figures that line up, dark and light."""
 
+from collections.abc import Mapping
 from html import escape
 
 STYLE = """
@@ -82,6 +83,8 @@ tr.stage td { padding-top: .9rem; font-weight: 600; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
 .note { border-left: 3px solid var(--s1); padding: .1rem 0 .1rem .9rem; }
+pre { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  padding: .8rem 1rem; font: .82rem/1.5 ui-monospace, Consolas, monospace; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; }
 footer { margin: 4rem 0 3rem; color: var(--quiet); font-size: .85rem; }
@@ -117,15 +120,7 @@ def tile(name: str, value: str, beside: str) -> str:
     )
 
 
-def rows_table(columns: list[str], rows: list[list[str]], numeric: frozenset[int] = frozenset()) -> str:
-    """Lay out cells that are already HTML; `numeric` columns are aligned to the right."""
-
-    def cells(kind: str, row: list[str]) -> str:
-        classes = ["n" if place in numeric else "" for place in range(len(row))]
-        return "".join(
-            f'<{kind} class="{name}">{cell}</{kind}>' for name, cell in zip(classes, row, strict=True)
-        )
-
-    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    head = cells("th", [escape(name) for name in columns])
-    return f'<div class="scroll"><table><tr>{head}</tr>\n{body}</table></div>'
+def facts_line(facts: Mapping[str, str]) -> str:
+    """Write names and values in one quiet line."""
+    pieces = (f"<span>{escape(name)} <code>{escape(value)}</code></span>" for name, value in facts.items())
+    return f'<p class="origin">{"".join(pieces)}</p>'

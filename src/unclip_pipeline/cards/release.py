@@ -1,0 +1,42 @@
+"""The report on a release: which gates, what was registered, how to use it."""
+
+from collections.abc import Mapping
+from html import escape
+
+import pandas as pd
+
+from unclip_pipeline.cards import html, theme
+from unclip_pipeline.cards.tables import rows_table
+
+
+def release_page(
+    facts: Mapping[str, str], gates: pd.DataFrame, parts: pd.DataFrame, *, usage: str, card: str
+) -> str:
+    """Write the page. `gates`: gate, value, bound, verdict."""
+    return theme.document(
+        "Release",
+        f"<h1>Released model</h1>{theme.facts_line(facts)}",
+        theme.section(
+            "Gates",
+            "A figure out of bounds stops the release unless it is overridden by name.",
+            _gates(gates),
+        ),
+        theme.section(
+            "Bundle", "Weights as safetensors with their configuration beside them.", html.table(parts)
+        ),
+        theme.section(
+            "Use", "From the registry, or from the folder alone.", f"<pre><code>{escape(usage)}</code></pre>"
+        ),
+        theme.section("Model card", "MODEL_CARD.md of the bundle.", f"<pre>{escape(card)}</pre>"),
+    )
+
+
+def _gates(gates: pd.DataFrame) -> str:
+    kinds = {"passed": "good", "failed": "bad", "overridden": "bad"}
+    rows = []
+    for one in gates.itertuples():
+        stage = one.gate.partition(".")[0]
+        link = f'<a href="{escape(stage)}_report.html">{escape(one.gate)}</a>'
+        verdict = f'<span class="{kinds[one.verdict]}">{escape(one.verdict)}</span>'
+        rows.append([link, escape(one.value), escape(one.bound), verdict])
+    return rows_table(["gate", "figure", "bound", ""], rows, frozenset({1, 2}))

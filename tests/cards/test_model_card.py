@@ -1,0 +1,49 @@
+import pandas as pd
+
+from unclip_pipeline.cards.model_card import ModelFacts, markdown_table, model_card
+from unclip_pipeline.cards.release import release_page
+
+FACTS = ModelFacts(
+    "unclip", "4b2c9d0e", "conv-128", "710a998", 64,
+    pd.DataFrame({"part": ["prior"], "parameters": [1234567], "images_seen": [9000], "digest": ["ab12"]}),
+)  # fmt: skip
+METRICS = {
+    "evaluate": {
+        "r_precision_prior": 0.61, "r_precision_prior_low": 0.55, "r_precision_prior_high": 0.67,
+        "copies_tiles_heldout_excess": 0.013, "copies_tiles_heldout_excess_low": -0.01,
+        "copies_tiles_heldout_excess_high": 0.04,
+    },
+    "audit_samples": {"share_chef_amber": 0.72, "share_chef_amber_low": 0.6, "share_chef_amber_high": 0.8},
+}  # fmt: skip
+GATES = pd.DataFrame({"gate": ["evaluate.r"], "value": ["0.61"], "bound": [">= 0.3"], "verdict": ["passed"]})
+FATES = {"kept": 900, "filter.unsafe": 100}
+
+
+def test_the_card_has_the_headings_of_the_system_card_it_follows():
+    card = model_card(FACTS, METRICS, FATES, GATES)
+    for heading in (
+        "Summary", "Model and training data", "Input filters", "Access, use and content policy",
+        "Signature and provenance", "Explicit content", "Bias and representation", "Memorisation",
+        "Copyright and trademark", "Relation to existing work", "Future work", "Glossary",
+    ):  # fmt: skip
+        assert f"# {heading}" in card, heading
+
+
+def test_the_cards_numbers_are_the_measured_ones():
+    card = model_card(FACTS, METRICS, FATES, GATES)
+    for text in ("1,234,567", "0.610 [0.550, 0.670]", "0.013 [-0.010, 0.040]", "0.720", "10.0%", ">= 0.3"):
+        assert text in card, text
+
+
+def test_what_was_not_measured_is_said_to_be_missing():
+    card = model_card(FACTS, {}, FATES, GATES)
+    assert "The model was not evaluated." in card and card.count("Not measured.") >= 3
+
+
+def test_bars_inside_cells_do_not_make_columns():
+    assert markdown_table(["a"], [["x|y"]]).splitlines()[-1] == "| x\\|y |"
+
+
+def test_the_release_page_links_each_gate_to_the_report_that_explains_it():
+    page = release_page({"version": "1"}, GATES, FACTS.parts, usage="a < b", card="# card")
+    assert 'href="evaluate_report.html"' in page and "a &lt; b" in page and "passed" in page
