@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from string import punctuation
 from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
@@ -17,7 +17,6 @@ import urllib3
 from urllib3.exceptions import (
     DecodeError,
     HTTPError,
-    IncompleteRead,
     LocationValueError,
     NewConnectionError,
     ProtocolError,

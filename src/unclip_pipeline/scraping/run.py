@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unclip_pipeline.corpus.fates import KEPT
@@ -20,6 +21,7 @@ from unclip_pipeline.progress import progress_bar
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.ledger import scrape_ledger
 from unclip_pipeline.scraping.shard_files import (
+    STATUS_COLUMNS,
     ShardFiles,
     is_finished,
     remove_all_but,
@@ -107,8 +109,9 @@ def _fetch(
 
 
 def _statuses(folder: Path, identities: dict[int, str]) -> pd.DataFrame:
-    tables = [pq.read_table(ShardFiles.of(folder, number).table).to_pandas() for number in identities]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["uid"])
+    files = [ShardFiles.of(folder, number).table for number in identities]
+    tables = [pq.read_table(file) for file in files if file.is_file()]
+    return pa.concat_tables([STATUS_COLUMNS.empty_table(), *tables]).to_pandas()
 
 
 def _seal(folder: Path, identities: dict[int, str], config: ScrapeConfig) -> None:

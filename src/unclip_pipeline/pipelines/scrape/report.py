@@ -17,6 +17,7 @@ ODD_SHOWN = 8  # of each kind
 HOSTS_SHOWN = 15
 CASES_SHOWN = 3  # of each fate
 COLUMNS = 12
+MAX_SIDE_PX = 96
 
 
 def scrape_page(raw_shards: Path, ledger: pd.DataFrame) -> str:
@@ -94,7 +95,8 @@ def _sheet(raw_shards: Path, rows: pd.DataFrame, caption: str) -> list[str]:
     if not samples:
         return [html.paragraph("There are none.")]
     pictures = [decode_rgb(sample.image) for sample in samples]
-    sheet = contact_sheet(pictures, [sample.caption for sample in samples], COLUMNS)
+    side_px = min(MAX_SIDE_PX, max(max(picture.shape) for picture in pictures))
+    sheet = contact_sheet(pictures, [sample.caption for sample in samples], COLUMNS, side_px)
     return [html.picture(sheet, caption)]
 
 

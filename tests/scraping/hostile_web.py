@@ -1,0 +1,121 @@
+"""A small loopback server that says exactly the bytes it is told to, and remembers who asked."""
+
+import io
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+
+import numpy as np
+from PIL import Image
+
+Answer = (
+    bytes | Callable[[socket.socket, int], None]
+)  # bytes, or what to do with the connection at the n-th hit
+
+
+class HostileWeb(ThreadingTCPServer):
+    """Answers by path; `hits` counts the requests, `agents` holds the user agents."""
+
+    daemon_threads = True
+    request_queue_size = 256
+    block_on_close = False
+
+    def __init__(self, answers: dict[str, Answer]) -> None:
+        self.answers = answers
+        self.hits: Counter[str] = Counter()
+        self.agents: set[str] = set()
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+    def handle_error(self, request, client_address) -> None:
+        """Clients that hang up are what this server is for."""
+
+
+class _Handler(StreamRequestHandler):
+    def handle(self) -> None:
+        head = b""
+        while not head.endswith((b"\r\n\r\n", b"\n\n")):
+            line = self.rfile.readline(65536)
+            if not line:
+                return
+            head += line
+        lines = head.decode("latin-1").splitlines()
+        path = lines[0].split(" ")[1]
+        with self.server.lock:
+            self.server.hits[path] += 1
+            hit = self.server.hits[path]
+            self.server.agents |= {line[12:] for line in lines if line.lower().startswith("user-agent: ")}
+        answer = self.server.answers.get(path, message(404, b"nothing here"))
+        if isinstance(answer, bytes):
+            self.wfile.write(answer)
+        else:
+            answer(self.connection, hit)
+
+
+@contextmanager
+def hostile_web(answers: dict[str, Answer]) -> Iterator[HostileWeb]:
+    """Serve on a free port while the block runs."""
+    with HostileWeb(answers) as web:
+        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield web
+        finally:
+            web.shutdown()
+            thread.join()
+
+
+def message(status: int, body: bytes, *headers: str, length: int | None = None) -> bytes:
+    """Write a whole answer; `length` lies about the body."""
+    lines = [f"HTTP/1.1 {status} Because", f"Content-Length: {len(body) if length is None else length}"]
+    return "\r\n".join([*lines, *headers, "Connection: close", "", ""]).encode() + body
+
+
+def picture(seed: int = 0, side_px: int = 24) -> Image.Image:
+    """Make a picture that no other seed makes."""
+    small = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((side_px, side_px), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """Encode a picture."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def stall(connection: socket.socket, hit: int) -> None:
+    """Say nothing until the client goes."""
+    connection.settimeout(10)
+    connection.recv(1)
+
+
+def drip(connection: socket.socket, hit: int) -> None:
+    """Send a body a byte at a time, for ever."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.1)
+
+
+def endless(connection: socket.socket, hit: int) -> None:
+    """Send a body without end and without a length."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8\xff")
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+def in_turn(*answers: bytes) -> Answer:
+    """Give one answer after the other, the last for ever."""
+
+    def answer(connection: socket.socket, hit: int) -> None:
+        connection.sendall(answers[min(hit, len(answers)) - 1])
+
+    return answer
