@@ -9,7 +9,7 @@ FACTS = ModelFacts(
 )  # fmt: skip
 METRICS = {
     "evaluate": {
-        "r_precision_prior": 0.61, "r_precision_prior_low": 0.55, "r_precision_prior_high": 0.67,
+        "r_precision_prior": 0.61, "r_precision_prior_low": 0.55, "r_precision_prior_high": 0.67, "r_precision_chance": 0.005,
         "copies_tiles_heldout_excess": 0.013, "copies_tiles_heldout_excess_low": -0.01,
         "copies_tiles_heldout_excess_high": 0.04,
     },
@@ -31,7 +31,15 @@ def test_the_card_has_the_headings_of_the_system_card_it_follows():
 
 def test_the_cards_numbers_are_the_measured_ones():
     card = model_card(FACTS, METRICS, FATES, GATES)
-    for text in ("1,234,567", "0.610 [0.550, 0.670]", "0.013 [-0.010, 0.040]", "0.720", "10.0%", ">= 0.3"):
+    for text in (
+        "1,234,567",
+        "0.610 [0.550, 0.670]",
+        "| 0.005 |",
+        "0.013 [-0.010, 0.040]",
+        "0.720",
+        "10.0%",
+        ">= 0.3",
+    ):
         assert text in card, text
 
 
