@@ -27,7 +27,10 @@ class Project:
     def command(self, *words: str) -> subprocess.Popen[str]:
         """Start a command of the virtual environment in the project."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-        environment |= {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(self.home / "src")}
+        environment |= {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.home / "src"),
+        }
         return subprocess.Popen(
             words, cwd=self.home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -47,7 +50,9 @@ def make_project(home: Path) -> Project:
     for file in (ROOT / "conf/base").glob("*.yml"):
         overlay = ROOT / "conf/test" / file.name
         if file.name.startswith("parameters") and overlay.is_file():
-            OmegaConf.save(OmegaConf.merge(OmegaConf.load(file), OmegaConf.load(overlay)), home / "conf/base" / file.name)
+            OmegaConf.save(
+                OmegaConf.merge(OmegaConf.load(file), OmegaConf.load(overlay)), home / "conf/base" / file.name
+            )
         else:
             shutil.copy(file, home / "conf/base" / file.name)
     shutil.copy(ROOT / "conf/logging.yml", home / "conf/logging.yml")

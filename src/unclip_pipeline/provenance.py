@@ -11,7 +11,7 @@ SOURCE = Path(__file__).resolve().parent
 
 @cache
 def code_revision() -> str:
-    """Name the git commit of the source, with `+dirty` when it has uncommitted changes; else `unversioned`."""
+    """Name the git commit of the source, `+dirty` if it has uncommitted changes; else `unversioned`."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return "unversioned"

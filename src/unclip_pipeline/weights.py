@@ -16,7 +16,7 @@ CONFIG = "config.json"
 
 
 class Weights(NamedTuple):
-    """Tensors by name and the JSON-able facts about them (architecture, dataset version, embedder id, ...)."""
+    """Tensors by name and JSON-able facts about them (architecture, dataset version, embedder id, ...)."""
 
     tensors: dict[str, Tensor]
     config: dict[str, Any]

@@ -13,7 +13,9 @@ def test_words_of_the_vocabulary_pass(fate: str) -> None:
     check_fates([fate])
 
 
-@pytest.mark.parametrize("fate", ["dropped", "scrape.http_200", "scrape.http_4040", "filter.Unsafe", "", None])
+@pytest.mark.parametrize(
+    "fate", ["dropped", "scrape.http_200", "scrape.http_4040", "filter.Unsafe", "", None]
+)
 def test_words_outside_the_vocabulary_are_named(fate: str) -> None:
     assert fate is None or not is_fate(fate)
     with pytest.raises(ValueError, match="fates"):

@@ -41,7 +41,9 @@ def test_replacing_a_hard_link_leaves_its_other_name_alone(tmp_path: Path) -> No
     assert cached.read_text() == "as DVC keeps it"
 
 
-def test_a_killed_writer_leaves_nothing_under_the_final_name_and_the_next_one_cleans_up(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_nothing_under_the_final_name_and_the_next_one_cleans_up(
+    tmp_path: Path,
+) -> None:
     script = textwrap.dedent(
         f"""
         import time

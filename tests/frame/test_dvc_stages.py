@@ -7,7 +7,12 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import CatalogProtocol
 
 from unclip_pipeline.dvc_stages import dvc_yaml, imported_files, parameter_owners
-from unclip_pipeline.pipeline_registry import EMBEDDED_WORLD_ONLY, PIPELINES, load_pipeline, register_pipelines
+from unclip_pipeline.pipeline_registry import (
+    EMBEDDED_WORLD_ONLY,
+    PIPELINES,
+    load_pipeline,
+    register_pipelines,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,5 +108,9 @@ def test_other_environments_know_no_section_that_base_lacks() -> None:
     owners = parameter_owners(ROOT)
     for folder in (ROOT / "conf").iterdir():
         if folder.is_dir() and folder.name not in {"base", "local"}:
-            given = {key for file in folder.glob("parameters*.yml") for key in yaml.safe_load(file.read_text()) or {}}
+            given = {
+                key
+                for file in folder.glob("parameters*.yml")
+                for key in yaml.safe_load(file.read_text()) or {}
+            }
             assert given <= set(owners), folder.name

@@ -26,8 +26,12 @@ HEAVY = {"torch", "open_clip", "img2dataset", "mlflow", "ray", "matplotlib"}
 
 
 def loaded_after(statement: str) -> set[str]:
-    script = f"import json, sys; {statement}; print(json.dumps(sorted(m for m in sys.modules if '.' not in m)))"
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    script = (
+        f"import json, sys; {statement}; print(json.dumps(sorted(m for m in sys.modules if '.' not in m)))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
     return set(json.loads(answer.stdout.splitlines()[-1]))
 
 
@@ -47,7 +51,11 @@ def test_readme_lists_every_pipeline_in_running_order() -> None:
 
 def test_constraints_pin_every_required_package_to_one_version() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pinned = {re.split("==", line)[0].lower().replace("_", "-") for line in lines if line and not line.startswith("#")}
+    pinned = {
+        re.split("==", line)[0].lower().replace("_", "-")
+        for line in lines
+        if line and not line.startswith("#")
+    }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {re.split(r"[<>=!\[ ;]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
@@ -62,6 +70,10 @@ def test_no_checkpoint_is_a_pickle() -> None:
 
 def test_open_clip_is_imported_through_its_guard_alone() -> None:
     guard = ROOT / "src/unclip_pipeline/clip/open_clip_guard.py"
-    direct = re.compile(r"^\s*(import open_clip|from open_clip\b|import torchvision|from torchvision\b)", re.MULTILINE)
-    others = [file for file in (ROOT / "src").rglob("*.py") if file != guard and direct.search(file.read_text())]
+    direct = re.compile(
+        r"^\s*(import open_clip|from open_clip\b|import torchvision|from torchvision\b)", re.MULTILINE
+    )
+    others = [
+        file for file in (ROOT / "src").rglob("*.py") if file != guard and direct.search(file.read_text())
+    ]
     assert others == []

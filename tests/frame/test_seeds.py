@@ -4,7 +4,9 @@ from unclip_pipeline.seeds import seed_of, seeded, seeded_numpy
 
 
 def test_the_same_place_draws_the_same_numbers() -> None:
-    assert torch.equal(torch.rand(5, generator=seeded(1, "prior", 64)), torch.rand(5, generator=seeded(1, "prior", 64)))
+    assert torch.equal(
+        torch.rand(5, generator=seeded(1, "prior", 64)), torch.rand(5, generator=seeded(1, "prior", 64))
+    )
     assert (seeded_numpy(1, "a").random(5) == seeded_numpy(1, "a").random(5)).all()
 
 

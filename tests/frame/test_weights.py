@@ -19,7 +19,12 @@ def test_a_digest_sees_one_bit_a_name_and_a_shape() -> None:
     base = {"a": torch.zeros(2, 3)}
     digests = [
         weights_digest(tensors)
-        for tensors in (base, {"a": torch.zeros(3, 2)}, {"b": torch.zeros(2, 3)}, {"a": torch.full((2, 3), -0.0)})
+        for tensors in (
+            base,
+            {"a": torch.zeros(3, 2)},
+            {"b": torch.zeros(2, 3)},
+            {"a": torch.full((2, 3), -0.0)},
+        )
     ]
     assert len(set(digests)) == 4
 

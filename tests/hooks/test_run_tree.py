@@ -115,5 +115,7 @@ def test_the_lock_names_the_digest_of_an_output(tmp_path: Path) -> None:
 
 
 def test_a_stage_line_tells_time_and_the_first_figures() -> None:
-    line = stage_line("filter", 3.14, {"rows": 20000, "kept_share": 0.91, "kept_share_low": 0.9, "x": 1.0, "y": 2, "z": 3})
+    line = stage_line(
+        "filter", 3.14, {"rows": 20000, "kept_share": 0.91, "kept_share_low": 0.9, "x": 1.0, "y": 2, "z": 3}
+    )
     assert line.split() == ["filter", "3.1", "s", "rows=20,000", "kept_share=0.910", "x=1.000", "y=2"]

@@ -1,4 +1,4 @@
-"""What happens around every run: configuration checks, the MLflow run tree, the demo web, a line per stage."""
+"""What happens around every run: configuration checks, MLflow's run tree, the demo web, a line per stage."""
 
 from unclip_pipeline.hooks.configuration import ConfigurationHook
 from unclip_pipeline.hooks.demo_web import DemoWebHook

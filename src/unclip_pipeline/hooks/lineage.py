@@ -9,7 +9,7 @@ LONGEST_DIGEST = 36
 
 
 def dataset_input(folder: Path, *, stage: str) -> tuple[str, Any]:
-    """Describe a dataset version as an MLflow input; its digest is DVC's where a DVC stage runs, else its own.
+    """Describe a dataset version as an MLflow input; the digest is DVC's inside a DVC stage, else its own.
 
     Outside DVC the workspace may differ from dvc.lock, so the lock is read inside a stage only.
     """
@@ -24,7 +24,9 @@ def dataset_input(folder: Path, *, stage: str) -> tuple[str, Any]:
         digest=(dvc_digest or version)[:LONGEST_DIGEST],
         source_type="dvc" if dvc_digest else "local",
         source=json.dumps(source),
-        profile=json.dumps({key: value for key, value in facts.items() if isinstance(value, int | float | str)}),
+        profile=json.dumps(
+            {key: value for key, value in facts.items() if isinstance(value, int | float | str)}
+        ),
     )
     return version, DatasetInput(dataset, [InputTag("mlflow.data.context", stage)])
 

@@ -44,7 +44,7 @@ def open_parent(project: Path, run_params: dict[str, Any]) -> Parent:
 
 
 def tracking_uri(project: Path) -> str:
-    """Name the store: the environment's, or sqlite in the project (DVC's temporary copies use the main one)."""
+    """Name the store: the environment's, or sqlite in the project (DVC's copies use the main one)."""
     home = Path(os.environ.get("DVC_ROOT") or project)
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
 
@@ -54,7 +54,9 @@ def close_abandoned(client: "MlflowClient", experiment_id: str) -> None:
     import psutil
 
     host = socket.gethostname()
-    running = client.search_runs([experiment_id], f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{host}'")
+    running = client.search_runs(
+        [experiment_id], f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{host}'"
+    )
     for run in running:
         if not psutil.pid_exists(int(run.data.tags[PROCESS])):
             client.set_terminated(run.info.run_id, "KILLED")
@@ -66,7 +68,9 @@ def _experiment(client: "MlflowClient", project: Path) -> str:
         return str(found.experiment_id)
     local = tracking_uri(project).startswith("sqlite")
     home = Path(os.environ.get("DVC_ROOT") or project)
-    kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI takes it for one of language models
+    kind = {
+        "mlflow.experimentKind": "custom_model_development"
+    }  # else the UI takes it for one of language models
     return str(client.create_experiment(EXPERIMENT, str(home / "mlartifacts") if local else None, tags=kind))
 
 
@@ -98,7 +102,9 @@ def _under_dvc(client: "MlflowClient", experiment_id: str, tags: dict[str, str])
     if found:
         return str(found[0].info.run_id)
     name = os.environ.get("DVC_EXP_NAME") or "dvc repro"
-    return str(client.create_run(experiment_id, run_name=name, tags={**tags, INVOCATION: invocation}).info.run_id)
+    return str(
+        client.create_run(experiment_id, run_name=name, tags={**tags, INVOCATION: invocation}).info.run_id
+    )
 
 
 def _dvc_process() -> str:

@@ -21,7 +21,7 @@ METRICS, REPORT, HISTORY = "_metrics", "_report", "_history"
 
 
 class RunTreeHook:
-    """Open the tree, switch children as stages change, log what nodes load and save, and close with the truth.
+    """Open the tree, switch children as stages change, log what nodes load and save, close with the truth.
 
     A run that is interrupted ends as KILLED, one that fails as FAILED; a run whose process was killed
     outright is closed by the next invocation on the same machine.
