@@ -11,6 +11,8 @@ from unclip_pipeline.cards.figures import figure, interval, number
 from unclip_pipeline.cards.tables import figure_table, rows_table
 
 Metrics = Mapping[str, Any]
+PROMPTS_COMPARED = 20
+COPIES_SHOWN = 16
 
 WAYS = {"text": "text embedding", "prior": "prior", "image": "true image embedding", "real": "real pictures"}
 EMBEDDINGS = {
@@ -75,10 +77,16 @@ def evaluation_page(
         "Evaluation",
         f"<h1>Evaluation</h1>{_protocol(evaluated)}",
         samples_section(samples, 48),
-        ways_section(samples, pictures_by_uid, 20),
+        ways_section(samples, pictures_by_uid, PROMPTS_COMPARED),
         figures_section(evaluated),
-        copies_section(evaluated, samples, nearest, pictures_by_uid, 16),
+        copies_section(evaluated, samples, nearest, pictures_by_uid, COPIES_SHOWN),
     )
+
+
+def uids_shown(samples: pd.DataFrame, nearest: pd.DataFrame) -> set[str]:
+    """Name the dataset's pictures that the page shows: true ones of compared prompts, and near neighbours."""
+    prompts = samples.loc[samples["condition"] == "image", "uid"].head(PROMPTS_COMPARED)
+    return set(prompts) | set(_most_copied(nearest, COPIES_SHOWN)["uid"])
 
 
 def samples_section(samples: pd.DataFrame, shown: int) -> str:
@@ -141,12 +149,9 @@ def copies_section(
         "nearest to. A sample counts as flagged below the distance that few never-trained pictures reach; "
         "only the excess over their share speaks of copying."
     )
-    by_tiles = nearest[nearest["measure"] == "tiles"]
-    first = by_tiles[by_tiles["rank"] == 1].sort_values("distance").head(shown)
     drawn = samples.set_index("sample")
     rows = []
-    for name in first["sample"]:
-        found = by_tiles[by_tiles["sample"] == name].sort_values("rank").head(3)
+    for name, found in _most_copied(nearest, shown).groupby("sample", sort=False):
         originals = [_training_picture(one, pictures_by_uid) for one in found.itertuples()]
         originals += [None] * (3 - len(originals))
         rows.append(
@@ -182,6 +187,15 @@ def copies_table(metrics: Metrics) -> str:
                 rows.append([group_words, words, *cells, number(p)])
     columns = ["samples for", "distance", "flagged", "flagged without copying", "excess", "p (nearer)"]
     return rows_table(columns, rows, frozenset({2, 3, 4, 5}))
+
+
+def _most_copied(nearest: pd.DataFrame, shown: int) -> pd.DataFrame:
+    """The samples nearest to a training picture, nearest first, with three neighbours each."""
+    by_tiles = nearest[(nearest["measure"] == "tiles") & (nearest["rank"] <= 3)]
+    first = by_tiles[by_tiles["rank"] == 1].sort_values(["distance", "sample"]).head(shown)
+    order = {name: place for place, name in enumerate(first["sample"])}
+    placed = by_tiles.assign(place=by_tiles["sample"].map(order)).dropna(subset="place")
+    return placed.sort_values(["place", "rank"])
 
 
 def _super_resolution(evaluated: Metrics) -> str:

@@ -1,9 +1,14 @@
 """Pictures on a page: grids with prompts, and rows that put pictures side by side."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
+
+import numpy as np
+
+from unclip_pipeline.corpus.images import encode_png
+from unclip_pipeline.corpus.released import Dataset
 
 
 class Picture(NamedTuple):
@@ -14,6 +19,13 @@ class Picture(NamedTuple):
 class Row(NamedTuple):
     prompt: str
     pictures: tuple[Picture | None, ...]  # one per column; None leaves the place empty
+
+
+def dataset_pictures(dataset: Dataset, uids: Iterable[str], side_px: int) -> dict[str, bytes]:
+    """Read pictures of a dataset version as small PNGs; a uid it does not hold is left out."""
+    wanted = np.flatnonzero(dataset.index["uid"].isin(set(uids)).to_numpy())
+    pictures = dataset.images(wanted, side_px).transpose(0, 2, 3, 1)
+    return {uid: encode_png(one) for uid, one in zip(dataset.uids(wanted), pictures, strict=True)}
 
 
 def grid(pictures: Sequence[Picture]) -> str:
