@@ -27,7 +27,7 @@ def samples_audit_page(
 ) -> str:
     """Write the page: variety first, since shares of one picture drawn over and over mean nothing.
 
-    `spread`: prompt, ratio, low, high, collapsed. `shares`: prompt, axis, group, generated, low, high, n,
+    `spread`: prompt, space, ratio, low, high, collapsed. `shares`: prompt, axis, group, generated, low, high, n,
     training. `parity`: prompt, axis, tv, tv_floor, tv_floor_p95, tv_low, tv_high, jsd_bits, jsd_floor_bits,
     p, q, n.
     """
@@ -47,9 +47,15 @@ def _spread_section(samples: pd.DataFrame, spread: pd.DataFrame) -> str:
             '<span class="bad">collapsed</span>' if one.collapsed else '<span class="good">varied</span>'
         )
         rows.append(
-            [escape(one.prompt), number(one.ratio), f"[{number(one.low)}, {number(one.high)}]", verdict]
+            [
+                escape(one.prompt),
+                escape(one.space),
+                number(one.ratio),
+                f"[{number(one.low)}, {number(one.high)}]",
+                verdict,
+            ]
         )
-    pieces = [rows_table(["prompt", "spread", "95% interval", ""], rows, frozenset({1, 2}))]
+    pieces = [rows_table(["prompt", "features", "spread", "95% interval", ""], rows, frozenset({2, 3}))]
     for prompt, drawn in samples.groupby("prompt", sort=False):
         pictures = [gallery.Picture(png) for png in drawn["png"].head(SHOWN_PER_PROMPT)]
         pieces += [f"<h3>{escape(str(prompt))}</h3>", gallery.grid(pictures)]
