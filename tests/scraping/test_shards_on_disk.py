@@ -7,15 +7,17 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
-from hostile_web import HostileWeb, hostile_web, message
-from sites import HERE, IN_TWO_PROCESSES, NOBODY, PICTURES, SMALL, answers, contents, listed, scraped
+from hostile_web import HostileWeb, hostile_web
+from sites import HERE, IN_TWO_PROCESSES, PICTURES, SMALL, answers, contents, listed, scraped
 
 from unclip_pipeline.corpus.shards import read_shard, shard_paths
+from unclip_pipeline.engines import EngineConfig, map_shards
 
 
 @pytest.fixture(scope="module")
@@ -66,20 +68,27 @@ def test_neither_processes_nor_the_order_of_the_list_reach_the_bytes(web, unbrok
     assert contents(tmp_path / "shards") == unbroken
 
 
-def test_a_killed_worker_costs_nothing_but_its_shard_again(unbroken, tmp_path):
+def test_ray_gives_the_same_bytes(web, unbroken, tmp_path):
+    pytest.importorskip("ray")
+    scraped(web, tmp_path / "shards", partial(map_shards, engine=EngineConfig(kind="ray", processes=2)))
+    assert contents(tmp_path / "shards") == unbroken
+
+
+def test_a_killed_worker_costs_nothing_but_its_shard_again(tmp_path):
     killed: list[int] = []
 
-    def kill_the_workers(connection, hit: int) -> None:
-        if not killed:
-            for child in psutil.Process().children():
-                if "spawn_main" in " ".join(child.cmdline()):
-                    killed.append(child.pid)
-                    child.kill()
+    def kill_who_asks(connection, hit: int) -> None:
+        port = connection.getpeername()[1]
+        for worker in psutil.Process().children() if hit == 1 else []:
+            if any(end.laddr.port == port for end in worker.net_connections("tcp")):
+                killed.append(worker.pid)
+                worker.kill()
+                return
         connection.sendall(answers()["/30"])
 
-    with hostile_web(answers() | {"/30": kill_the_workers}) as web:
+    with hostile_web(answers() | {"/30": kill_who_asks}) as web:
         scraped(web, tmp_path / "shards", IN_TWO_PROCESSES)
-        assert killed and web.hits["/30"] == 2
+        assert len(killed) == 1 and web.hits["/30"] == 2
         expected = tmp_path / "expected"
         scraped(web, expected)
         assert contents(tmp_path / "shards") == contents(expected)
@@ -225,6 +234,5 @@ def test_a_fault_in_our_own_code_ends_the_run_instead_of_hanging_it(web, tmp_pat
 
 def test_the_same_url_under_two_captions_is_two_rows(web, tmp_path):
     urls = pd.DataFrame({"url": [web.url("/0")] * 3, "caption": ["a", "b", "a"]})
-    ledger = scraped(web, tmp_path / "shards", urls=urls, takedowns=NOBODY).ledger.set_index("caption")
+    ledger = scraped(web, tmp_path / "shards", urls=urls).ledger.set_index("caption")
     assert ledger["listed"].to_dict() == {"a": 2, "b": 1} and (ledger["fate"] == "kept").all()
-    assert message(404, b"")  # the web is still there

@@ -131,9 +131,8 @@ def scrape_metrics(scraped: Scraped) -> dict[str, int | float]:
         "urls": len(scraped.ledger),
         "kept": int(fates.get(KEPT, 0)),
         **share_metrics("success_share", int(fates.get(KEPT, 0)), len(scraped.ledger)),
-        "rows": int(scraped.ledger["listed"].sum()),
-        "fetched_rows": scraped.fetched_rows,
     }
     if scraped.fetched_rows:
         metrics["images_per_second"] = scraped.fetched_rows / scraped.fetch_s
+    metrics |= {"rows": int(scraped.ledger["listed"].sum()), "fetched_rows": scraped.fetched_rows}
     return metrics | {f"fate/{fate}": int(count) for fate, count in sorted(fates.items())}
