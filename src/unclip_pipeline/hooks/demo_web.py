@@ -27,7 +27,7 @@ class DemoWebHook:
         elif self._server is None and catalog.load("params:serve_world"):
             from unclip_pipeline.world.server import serve
 
-            self._server = serve(catalog.load("world_site"), port=catalog.load("params:world")["port"])
+            self._server = serve(catalog.load("world_site"), port=catalog.load("params:world.port"))
             self._server.__enter__()
 
     @hook_impl
