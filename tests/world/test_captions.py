@@ -11,6 +11,7 @@ from unclip_pipeline.world.captions import (
     caption,
     describe,
     describe_fully,
+    named_values,
 )
 from unclip_pipeline.world.scenes import ATTRIBUTES, Scene, WorldConfig, sample_scenes
 
@@ -27,6 +28,13 @@ def test_a_caption_says_the_right_value_of_all_it_names_and_nothing_of_the_rest(
     for scene in SCENES:
         text, named = describe(scene, rng)
         assert {name for name in scene.attributes if _says(f" {text} ", scene, name)} == set(named), text
+
+
+def test_reading_a_caption_inverts_writing_it() -> None:
+    rng = np.random.default_rng(1)
+    for scene in SCENES:
+        text, named = describe(scene, rng)
+        assert named_values(text) == {name: getattr(scene, name) for name in named}, text
 
 
 def test_a_full_caption_names_everything() -> None:

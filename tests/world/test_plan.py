@@ -93,7 +93,8 @@ def test_siblings_of_a_template_are_other_pictures(entries: list[Entry]) -> None
     for sibling in siblings:
         base = by_uid[sibling.family]
         assert sibling.scene.latents != base.scene.latents
-        assert sibling.scene.noise_seed == base.scene.noise_seed
+        assert sibling.scene.dx == base.scene.dx
+        assert sibling.scene.noise_seed != base.scene.noise_seed
 
 
 def test_a_wrong_caption_does_not_describe_its_picture(truth: pd.DataFrame) -> None:

@@ -46,6 +46,7 @@ def perfect(entries: list[Entry], small_world: WorldConfig) -> Run:
         fails_similarity_too_low=fetched["caption_match"] != "all",
         fails_unsafe=fetched["unsafe"],
         fails_watermark=fetched["watermark"],
+        fate=np.where(fetched["caption_match"] == "all", "kept", "filter.similarity_too_low"),
     )
     honest = fetched[(fetched["caption_match"] == "all") & ~fetched["unsafe"] & ~fetched["watermark"]]
     ordered = honest.assign(rank=honest["split"] != "heldout").sort_values(["rank", "uid"])
@@ -114,6 +115,12 @@ def test_refusing_the_willing_shows_too(perfect: Run) -> None:
 def test_scores_that_mean_nothing_give_an_auc_of_a_half(perfect: Run) -> None:
     flat = perfect.filtered.assign(similarity=0.5)
     assert replace(perfect, filtered=flat).scores()["similarity_auc_none"] == pytest.approx(0.5)
+
+
+def test_junk_captions_that_pass_are_missed(perfect: Run) -> None:
+    assert (
+        replace(perfect, filtered=perfect.filtered.assign(fate="kept")).scores()["junk_caption_recall"] == 0
+    )
 
 
 def test_a_filter_that_drops_all_has_full_recall_and_base_rate_precision(perfect: Run) -> None:

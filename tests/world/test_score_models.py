@@ -122,7 +122,7 @@ def test_a_generator_that_renders_the_caption_is_read_as_right(
     assert scores["drawn_chance_shape"] == 0.25
     table = samples_table(truth, samples, readings)
     assert len(table) == len(samples)
-    assert table["judged"].str.len().min() > 0
+    assert (table["missed"] == "").mean() > 0.7
 
 
 def test_a_generator_that_ignores_the_caption_is_near_chance(
@@ -136,36 +136,55 @@ def test_a_generator_that_ignores_the_caption_is_near_chance(
     assert scores["drawn_text_heldout_background_low"] < 0.55
 
 
-def test_only_attributes_that_the_caption_names_count(
+def test_only_what_the_caption_names_counts(
     entries: list[Entry], truth: pd.DataFrame, small_world: WorldConfig
 ) -> None:
     samples = _samples(entries, "text")
-    known = truth.set_index("uid").reindex(samples["uid"]).reset_index()
-    wrong_where_silent = known.copy()
-    silent = ~known["named"].str.split().map(lambda words: "background" in words)
-    wrong_where_silent.loc[silent, "background"] = "nowhere"
-    scores = score_samples(truth, samples, wrong_where_silent, small_world)
+    seen = truth.set_index("uid").reindex(samples["uid"]).reset_index()
+    silent = ~seen["named"].str.split().map(lambda words: "background" in words)
+    seen.loc[silent, "background"] = "nowhere"
+    scores = score_samples(truth, samples, seen, small_world)
     assert silent.any()
     assert scores["drawn_text_heldout_background"] == scores["drawn_text_seen_background"] == 1
+    asked = int((~silent & seen["heldout_kind"].notna()).sum())
+    assert scores["drawn_text_heldout_background_n"] == asked
+
+
+def test_what_the_prior_adds_is_the_paired_difference(
+    entries: list[Entry], truth: pd.DataFrame, small_world: WorldConfig
+) -> None:
+    samples = pd.concat([_samples(entries, "prior"), _samples(entries, "text")], ignore_index=True)
+    readings = truth.set_index("uid").reindex(samples["uid"]).reset_index()
+    spoilt = (samples["condition"] == "text") & (readings["colour"] == "red")
+    readings.loc[spoilt, "colour"] = "blue"
+    scores = score_samples(truth, samples, readings, small_world)
+    assert scores["drawn_prior_heldout_colour"] == 1
+    gap = scores["drawn_prior_heldout_colour"] - scores["drawn_text_heldout_colour"]
+    assert 0 < gap == pytest.approx(scores["drawn_gain_of_prior_colour"])
+    assert scores["drawn_gain_of_prior_shape"] == scores["drawn_gain_of_prior_shape_low"] == 0
+
+
+def test_the_table_of_samples_names_what_was_missed(entries: list[Entry], truth: pd.DataFrame) -> None:
+    samples = _samples(entries, "text")
+    readings = truth.set_index("uid").reindex(samples["uid"]).reset_index()
+    assert set(samples_table(truth, samples, readings)["missed"]) == {""}
+    table = samples_table(truth, samples, readings.assign(background="nowhere"))
+    assert set(table["missed"]) == {"", "background"}
 
 
 def test_the_sample_audit_is_read_by_the_judge_too(small_world: WorldConfig, judge: Judge) -> None:
     scenes: list[Scene] = sample_scenes(small_world, 80, 5, kinds=("avatar",))
     pictures = pd.DataFrame(
         {
-            "prompt": "a chef",
-            "occupation": [s.occupation for s in scenes],
+            "prompt": [f"a {scene.occupation}" for scene in scenes],
             "png": [encode_png(render(s, 64)) for s in scenes],
         }
     )
     readings = judge.read(pictures_of(pictures["png"].tolist(), small_world.side_px))
     scores = score_bias_samples(pictures, readings, small_world)
     drawn = np.mean([scene.group == "amber" for scene in scenes])
-    assert scores["bias_samples_group_amber"] == pytest.approx(drawn, abs=0.03)
+    assert scores["bias_samples_share_amber"] == pytest.approx(drawn, abs=0.03)
     assert scores["bias_samples_occupation"] > 0.95
-    assert (
-        score_bias_samples(pictures.assign(occupation="farmer"), readings, small_world)[
-            "bias_samples_occupation_n"
-        ]
-        == 0
-    )
+    assert scores["bias_samples_group_n"] == 0
+    neutral = score_bias_samples(pictures.assign(prompt="a person"), readings, small_world)
+    assert neutral["bias_samples_occupation_n"] == 0

@@ -1,5 +1,6 @@
 """Captions of the world: templates with synonyms and omissions, and a record of what each one names."""
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +56,11 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
+_PATTERNS = {
+    attribute: {value: re.compile(rf"\b({'|'.join(phrases)})\b") for value, phrases in values.items()}
+    for attribute, values in SYNONYMS.items()
+}
+
 NAMED_SHARES = {
     "shape": 0.98,
     "colour": 0.98,
@@ -94,6 +100,16 @@ def describe(scene: Scene, rng: np.random.Generator) -> Caption:
 def describe_fully(scene: Scene, rng: np.random.Generator) -> str:
     """Write a caption that names every attribute."""
     return _written(scene, scene.attributes, rng)
+
+
+def named_values(text: str) -> dict[str, str]:
+    """Read from a caption or prompt which value of which attribute it names."""
+    return {
+        attribute: value
+        for attribute, patterns in _PATTERNS.items()
+        for value, pattern in patterns.items()
+        if pattern.search(text)
+    }
 
 
 def _written(scene: Scene, named: tuple[str, ...], rng: np.random.Generator) -> str:

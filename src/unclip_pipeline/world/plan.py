@@ -258,11 +258,15 @@ def _copies(
 
 
 def _siblings(bases: list[Entry], count: int, seed: int, config: WorldConfig) -> Iterator[Entry]:
-    """Repeat a template with one attribute changed: alike to a careless eye, and no duplicates."""
+    """Repeat a template with one attribute changed: alike to a careless eye, and no duplicates.
+
+    Pose and light are those of the first; the sensor's noise is new, as in any second picture.
+    """
     rng = seeded_numpy(seed, "families")
     for number in range(count):
         base = bases[number % len(bases)]
         scene, _ = vary_one_attribute(base.scene, config, rng)
+        scene = replace(scene, noise_seed=seed_of(seed, "family", number))
         [sibling] = _entries([scene], config, seed, "family", number)
         yield replace(sibling, family=base.uid)
 

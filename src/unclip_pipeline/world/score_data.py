@@ -58,11 +58,12 @@ def score_filter(truth: pd.DataFrame, filter_verdicts: pd.DataFrame) -> dict[str
     """
     rows = _joined(truth, filter_verdicts)
     match = rows["caption_match"]
-    metrics: dict[str, int | float] = {}
+    junk = rows.loc[match == "junk", "fate"]
+    metrics = share_metrics("junk_caption_recall", int((junk != KEPT).sum()), len(junk))
     if "fails_similarity_too_low" in rows:
         low = rows["fails_similarity_too_low"].to_numpy(bool)
         metrics |= _precision("similarity_too_low", low, (match != "all").to_numpy())
-        for kind in ("none", "one_attribute", "junk"):
+        for kind in ("none", "one_attribute"):
             planted = (match == kind).to_numpy()
             name = f"similarity_too_low_recall_{kind}"
             metrics |= share_metrics(name, int(low[planted].sum()), int(planted.sum()))

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 
 from unclip_pipeline.corpus.images import decode_rgb, to_square
 from unclip_pipeline.corpus.intervals import share_metrics
+from unclip_pipeline.world.captions import SYNONYMS, named_values
 from unclip_pipeline.world.scenes import ATTRIBUTES, WorldConfig, vocabulary
 
 
@@ -21,37 +22,44 @@ def score_samples(
 ) -> dict[str, int | float]:
     """Measure attribute accuracy by condition, on held-out combinations and on seen ones.
 
-    `drawn_<condition>_<heldout|seen>_<attribute>`; only attributes that the caption names count.
+    `drawn_<condition>_<heldout|seen>_<attribute>`; what the caption does not name does not count.
     `readings` are the judge's, row by row those of `samples`. `drawn_chance_<attribute>` stands beside.
     """
-    rows = truth.set_index("uid").reindex(samples["uid"]).reset_index()
-    named = rows["named"].fillna("").str.split()
-    unseen = rows["heldout_kind"].notna().to_numpy()
-    values = vocabulary(config)
+    unseen = truth.set_index("uid")["heldout_kind"].reindex(samples["uid"]).notna().to_numpy()
+    hits = attribute_hits(samples["caption"], readings)
     metrics: dict[str, int | float] = {}
-    for condition in samples["condition"].unique():
-        asked = (samples["condition"] == condition).to_numpy()
-        for which, part in (("heldout", unseen), ("seen", ~unseen)):
-            for attribute, options in values.items():
-                own = asked & part & np.array([attribute in words for words in named], dtype=bool)
-                if len(options) == 1 or not own.any():
-                    continue
-                right = readings[attribute].to_numpy()[own] == rows[attribute].to_numpy()[own]
-                name = f"drawn_{condition}_{which}_{attribute}"
-                metrics |= share_metrics(name, int(right.sum()), int(own.sum()))
-                metrics[f"drawn_chance_{attribute}"] = 1 / len(options)
+    for attribute, options in vocabulary(config).items():
+        if len(options) == 1 or hits[attribute].isna().all():
+            continue
+        metrics[f"drawn_chance_{attribute}"] = 1 / len(options)
+        for condition in sorted(samples["condition"].unique()):
+            for which, part in (("heldout", unseen), ("seen", ~unseen)):
+                own = hits[attribute][part & (samples["condition"] == condition).to_numpy()].dropna()
+                metrics |= share_metrics(f"drawn_{condition}_{which}_{attribute}", int(own.sum()), len(own))
+        metrics |= _gain_of_the_prior(attribute, samples[unseen], hits[attribute][unseen])
     return metrics
 
 
+def attribute_hits(captions: pd.Series, readings: pd.DataFrame) -> pd.DataFrame:
+    """Tell for each picture and attribute whether it is read as asked for; missing where nothing is asked."""
+    asked = pd.DataFrame(
+        [named_values(caption) for caption in captions], columns=list(SYNONYMS), dtype=object
+    )
+    hits = (readings[list(SYNONYMS)].reset_index(drop=True) == asked).astype("boolean")
+    return hits.mask(asked.isna())
+
+
 def samples_table(truth: pd.DataFrame, samples: pd.DataFrame, readings: pd.DataFrame) -> pd.DataFrame:
-    """List each drawn picture with what its caption names and what the judge reads there."""
-    rows = truth.set_index("uid").reindex(samples["uid"]).reset_index()
+    """List each drawn picture with its caption and what the judge reads there."""
     table = samples[["sample", "uid", "condition", "caption"]].reset_index(drop=True)
-    table["heldout_kind"] = rows["heldout_kind"]
-    table["kind"] = rows["kind"]
+    table["heldout_kind"] = truth.set_index("uid")["heldout_kind"].reindex(table["uid"]).to_numpy()
     table["judged"] = [
-        " ".join(readings.at[place, name] for name in ATTRIBUTES[kind]) if kind in ATTRIBUTES else ""
-        for place, kind in enumerate(rows["kind"])
+        " ".join(readings.at[place, name] for name in ATTRIBUTES[kind])
+        for place, kind in enumerate(readings["kind"])
+    ]
+    table["missed"] = [
+        " ".join(name for name, hit in row.items() if hit is False)
+        for row in attribute_hits(samples["caption"], readings).astype(object).to_dict("records")
     ]
     return table
 
@@ -59,13 +67,31 @@ def samples_table(truth: pd.DataFrame, samples: pd.DataFrame, readings: pd.DataF
 def score_bias_samples(
     bias_samples: pd.DataFrame, readings: pd.DataFrame, config: WorldConfig
 ) -> dict[str, int | float]:
-    """Give what the judge reads on the sample audit's pictures: occupations hit, shares of groups."""
+    """Give what the judge reads on the sample audit's pictures: what the prompts name, shares of groups."""
+    hits = attribute_hits(bias_samples["prompt"], readings)
     metrics: dict[str, int | float] = {}
-    if "occupation" in bias_samples:
-        asked = bias_samples["occupation"].isin(vocabulary(config)["occupation"]).to_numpy()
-        right = readings["occupation"].to_numpy() == bias_samples["occupation"].to_numpy()
-        metrics |= share_metrics("bias_samples_occupation", int(right[asked].sum()), int(asked.sum()))
+    for attribute in ATTRIBUTES["avatar"]:
+        own = hits[attribute].dropna()
+        metrics |= share_metrics(f"bias_samples_{attribute}", int(own.sum()), len(own))
     for group in vocabulary(config)["group"]:
-        hits = int((readings["group"] == group).sum())
-        metrics |= share_metrics(f"bias_samples_group_{group}", hits, len(readings))
+        count = int((readings["group"] == group).sum())
+        metrics |= share_metrics(f"bias_samples_share_{group}", count, len(readings))
     return metrics
+
+
+def _gain_of_the_prior(attribute: str, samples: pd.DataFrame, hits: pd.Series) -> dict[str, int | float]:
+    """Compare the prior's embedding with the caption's own on the same captions, as a paired difference."""
+    table = pd.DataFrame(
+        {
+            "uid": samples["uid"].to_numpy(),
+            "condition": samples["condition"].to_numpy(),
+            "hit": hits.to_numpy(object),
+        }
+    )
+    by_way = table.dropna().pivot_table(index="uid", columns="condition", values="hit", aggfunc="mean")
+    if not {"prior", "text"} <= set(by_way.columns) or len(by_way := by_way.dropna()) < 2:
+        return {}
+    gains = (by_way["prior"] - by_way["text"]).to_numpy(float)
+    half = 1.96 * gains.std(ddof=1) / np.sqrt(len(gains))
+    name, gain = f"drawn_gain_of_prior_{attribute}", float(gains.mean())
+    return {name: gain, f"{name}_low": gain - half, f"{name}_high": gain + half, f"{name}_n": len(gains)}

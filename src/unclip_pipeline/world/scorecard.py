@@ -13,13 +13,14 @@ EXACT: dict[str, tuple[str, float]] = {  # metric: what it says, the only value 
 }
 SECTIONS: dict[str, str] = {  # title: pattern of the metrics in it
     "Scraping": r"scrape_fate",
-    "Filters": r"similarity_too_low_|unsafe_(?!leak)|watermark_",
+    "Filters": r"similarity_too_low_|junk_|unsafe_(?!leak)|watermark_",
     "Unsafe filter, by group of harmless avatars": r"unsafe_leak_",
     "Duplicates": r"duplicate_|template_",
     "Labels of the audit": r"label_",
     "What CLIP knows (zero-shot, held-out rows)": r"zero_shot_",
-    "What was drawn from text": r"drawn_text_",
-    "What was drawn from text without the prior": r"drawn_prior_|drawn_direct_",
+    "What was drawn from text": r"drawn_prior_",
+    "What was drawn from text without the prior": r"drawn_text_",
+    "What the prior adds, on held-out combinations": r"drawn_gain_of_prior_",
     "What was drawn from a true image embedding": r"drawn_image_",
     "What the sample audit's pictures show": r"bias_samples_",
     "The judge on real pictures (the ceiling of the figures above)": r"judge_",
@@ -57,5 +58,5 @@ def chance_of(name: str, metrics: dict[str, int | float]) -> float | None:
     """Find what guessing would reach, where that was recorded."""
     own = re.sub(r"_(heldout|seen)$", "", name)
     attribute = name.rpartition("_")[2]
-    drawn = f"drawn_chance_{attribute}" if name.startswith("drawn_") else ""
+    drawn = f"drawn_chance_{attribute}" if re.match("drawn_(?!gain)", name) else ""
     return metrics.get(f"{own}_chance", metrics.get(drawn))
