@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from unclip_pipeline.scraping.config import ScrapeConfig
+from unclip_pipeline.scraping.opt_out import refused_by
 from unclip_pipeline.world.pictures import Picture, picture_bytes
-from unclip_pipeline.world.plan import FAULTS, OPT_OUTS, TRANSFORMS, Entry, plan_world
+from unclip_pipeline.world.plan import FAULTS, NO_OPT_OUTS, OPT_OUTS, TRANSFORMS, Entry, plan_world
 from unclip_pipeline.world.scenes import WorldConfig, heldout_kind
 from unclip_pipeline.world.truth import url_list, world_truth
 from unclip_pipeline.world.website import picture_of
@@ -65,6 +67,13 @@ def test_faults_are_planted_in_their_shares(truth: pd.DataFrame, small_world: Wo
     assert truth["watermark"].sum() == round(small_world.watermark_share * train)
     assert set(truth["transform"].dropna()) == {"exact", *TRANSFORMS}
     assert (truth["transform"] == "exact").sum() == round(small_world.exact_duplicate_share * train)
+
+
+def test_planted_opt_outs_forbid_our_use_and_the_other_tags_do_not() -> None:
+    directives = ScrapeConfig().refused_directives
+    assert all(refused_by([tag], directives) for tag in OPT_OUTS)
+    assert not any(refused_by([tag], directives) for tag in NO_OPT_OUTS)
+    assert any("unavailable_after" in tag for tag in OPT_OUTS)  # the one that img2dataset misses
 
 
 def test_addresses_betray_nothing(entries: list[Entry]) -> None:

@@ -104,6 +104,11 @@ def test_a_busy_port_is_an_error_that_names_it_and_the_way_out(site: Path, small
         pass
 
 
+def test_a_site_is_served_only_on_the_port_its_urls_name(site: Path, small_world: WorldConfig) -> None:
+    with pytest.raises(ValueError, match=f"got 1024 and {small_world.port}"), serve(site, 1024):
+        pass
+
+
 def test_the_server_ends_with_the_block_and_with_a_killed_parent(
     site: Path, small_world: WorldConfig
 ) -> None:

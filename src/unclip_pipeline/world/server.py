@@ -22,11 +22,20 @@ _READY = b"ready\n"
 def serve(folder: Path, port: int) -> Iterator[list[str]]:
     """Serve a site while the block runs and yield its hosts; raise OSError if the port is taken.
 
+    Raise ValueError if the site was rendered for another port, since its URLs name that one.
+
     The server is a process, so that it takes no time from the client's interpreter. It ends with the
     block, and with this process even if that is killed.
     """
     hosts = sorted(path.name.removesuffix(f".{ROUTES}") for path in folder.glob(f"*.{ROUTES}"))
-    listeners = [_listen(host, port) for host in hosts]
+    for host in hosts:
+        rendered = json.loads((folder / f"{host}.{ROUTES}").read_text())["port"]
+        if rendered != port:
+            raise ValueError(
+                f"world.port must be the port that the site was rendered for, got {port} and {rendered}; "
+                "run render_world again, then scrape"
+            )
+    listeners = _listen_everywhere(hosts, port)
     descriptors = [listener.fileno() for listener in listeners]
     command = [sys.executable, "-m", __name__, str(folder), *hosts, *map(str, descriptors)]
     server = subprocess.Popen(
@@ -44,6 +53,19 @@ def serve(folder: Path, port: int) -> Iterator[list[str]]:
         server.stdin.close()
         server.stdout.close()
         server.wait(START_TIMEOUT_S)
+
+
+def _listen_everywhere(hosts: list[str], port: int) -> list[socket.socket]:
+    """Bind every host, or none."""
+    listeners: list[socket.socket] = []
+    try:
+        for host in hosts:
+            listeners.append(_listen(host, port))
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -68,7 +90,7 @@ class Site:
     """The answers of one host, ready as bytes."""
 
     def __init__(self, folder: Path, host: str) -> None:
-        self._routes = json.loads((folder / f"{host}.{ROUTES}").read_text())
+        self._answers = json.loads((folder / f"{host}.{ROUTES}").read_text())["answers"]
         with (folder / f"{host}.tar").open("rb") as archive:
             self._files = mmap.mmap(archive.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -76,7 +98,7 @@ class Site:
         """Build the whole answer to a request."""
         if method not in ("GET", "HEAD"):
             return _message(405, [("Allow", "GET, HEAD")], b"")
-        status, headers, offset, size = self._routes.get(path, (404, [], 0, 0))
+        status, headers, offset, size = self._answers.get(path, (404, [], 0, 0))
         body = self._files[offset : offset + size] if status == 200 else b""
         message = _message(status, headers, body)
         return message[: len(message) - len(body)] if method == "HEAD" else message

@@ -55,7 +55,9 @@ def write_website(entries: list[Entry], folder: Path, config: WorldConfig, *, wo
                 path: [route.status, route.headers, *places.get(route.file, (0, 0))]
                 for path, route in sorted(site.routes.items())
             }
-            (unfinished / f"{host}.{ROUTES}").write_text(json.dumps(answers))
+            (unfinished / f"{host}.{ROUTES}").write_text(
+                json.dumps({"port": config.port, "answers": answers})
+            )
 
 
 def picture_of(entry: Entry, config: WorldConfig) -> Picture:
