@@ -1,0 +1,1 @@
+"""One pipeline per verb; they meet only in the catalog."""
