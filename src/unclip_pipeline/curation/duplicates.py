@@ -1,0 +1,161 @@
+"""Duplicates: found three ways, dropped only for a picture that is kept, which is named."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Float32, Int, Shaped
+
+from unclip_pipeline.corpus.fates import KEPT
+from unclip_pipeline.curation.neighbours import Pairs, cosine_pairs, hash_pairs, union
+from unclip_pipeline.curation.pictures import Fingerprints
+
+MAX_MEDIAN_CELL = 3.0  # copies that lie in place leave half of the cells as they are
+MAX_TONES = 6.0  # copies that were cropped keep most tones
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuplicateConfig:
+    """What counts as the same picture. Exact copies (sha256) always do."""
+
+    max_hash_bits: int = 4  # of 64, between perceptual hashes: a candidate
+    min_cosine: float = 0.93  # between image embeddings: a candidate, and what a copy must reach
+    max_cell_difference: float = 12.0  # perceptual: no cell of a 16x16 thumbnail differs more, of 255
+    min_grain: float = 0.2  # semantic: correlation of fine grain; 0 takes the cosine's word for it
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_cosine <= 1:
+            raise ValueError(
+                f"deduplicate.min_cosine must lie in (0, 1], got {self.min_cosine}; try 0.93 with min_grain, "
+                "0.96 with min_grain: 0"
+            )
+        if not 0 <= self.max_hash_bits <= 16:
+            raise ValueError(f"deduplicate.max_hash_bits must lie in 0..16, got {self.max_hash_bits}; try 4")
+        if not 0 <= self.min_grain < 1:
+            raise ValueError(
+                f"deduplicate.min_grain is a correlation in [0, 1), got {self.min_grain}; try 0.2"
+            )
+
+
+class Links(NamedTuple):
+    """Pairs of rows that are one picture, and by which rule."""
+
+    pairs: Pairs
+    cosine: Float[np.ndarray, " n"]
+    reason: Shaped[np.ndarray, " n"]
+
+
+def rank(rows: pd.DataFrame) -> Int[np.ndarray, " n"]:
+    """Order rows from the one that is kept first: held out, then most similar, largest, longest caption.
+
+    Held-out rows come first so that no training image is a near-duplicate of one; the uid breaks ties.
+    """
+    keys = pd.DataFrame(
+        {
+            "heldout": rows["split"] != "heldout",
+            "similarity": -rows["similarity"],
+            "pixels": -(rows["width"] * rows["height"]).astype("float64"),
+            "caption": -rows["caption"].str.len(),
+            "uid": rows["uid"],
+        }
+    )
+    return keys.reset_index(drop=True).sort_values(list(keys)).index.to_numpy()
+
+
+def greedy_cover(n: int, pairs: Pairs, strength: Float[np.ndarray, " m"]) -> Int[np.ndarray, " n"]:
+    """Name for each of n ranked rows what stands for it: itself, or the kept neighbour it is closest to.
+
+    A row is dropped only if a kept row of higher rank is its neighbour, so every dropped row has one and no
+    two kept rows are neighbours.
+    """
+    standing = np.arange(n)
+    order = np.lexsort((-strength, pairs.second))
+    first, second = pairs.first[order], pairs.second[order]
+    starts = np.flatnonzero(np.diff(second, prepend=-1))
+    for start, end in zip(starts, np.append(starts, len(second))[1:], strict=True):
+        neighbours = first[start:end]
+        kept = neighbours[standing[neighbours] == neighbours]
+        if len(kept):
+            standing[second[start]] = kept[0]
+    return standing
+
+
+def find_duplicates(
+    rows: pd.DataFrame, vectors: Float32[np.ndarray, "n d"], prints: Fingerprints, config: DuplicateConfig
+) -> pd.DataFrame:
+    """Give every row a fate, and every dropped row the kept one that stands for it.
+
+    `rows` needs uid, split, similarity, width, height, caption, sha256; unit vectors and fingerprints are
+    in the same order. Only the first of each set of exact copies is compared further.
+    """
+    order = rank(rows)
+    ranked = rows.iloc[order].reset_index(drop=True)
+    original = _first_of(ranked["sha256"])
+    unique, place = np.unique(original, return_inverse=True)
+    chosen = order[unique]
+    links = find_links(vectors[chosen], Fingerprints(*(column[chosen] for column in prints)), config)
+    standing = greedy_cover(len(unique), links.pairs, links.cosine)
+    reason = _reasons(links, standing)[place]
+    stands_for = unique[standing[place]]
+    reason = np.where((reason == "") & (stands_for != np.arange(len(ranked))), "exact", reason)
+    cosine = np.einsum("nd,nd->n", vectors[order], vectors[order[stands_for]])
+    return _verdicts(ranked["uid"].to_numpy(), stands_for, reason, cosine)
+
+
+def find_links(vectors: Float32[np.ndarray, "n d"], prints: Fingerprints, config: DuplicateConfig) -> Links:
+    """Find all pairs of rows that are one picture, apart from exact copies."""
+    from unclip_pipeline.curation.same_picture import GrainReader, cell_difference
+
+    n = len(vectors)
+    near = cosine_pairs(vectors, config.min_cosine)
+    candidates = union(n, near, hash_pairs(prints.hash, config.max_hash_bits))
+    cosine = np.einsum("nd,nd->n", vectors[candidates.first], vectors[candidates.second])
+    cells = cell_difference(prints, candidates)
+    perceptual = cells.largest <= config.max_cell_difference
+    semantic = ~perceptual & (cosine >= config.min_cosine)
+    if config.min_grain > 0:
+        grain = GrainReader(prints.view)
+        in_place = semantic & (cells.median <= MAX_MEDIAN_CELL)
+        same = np.zeros(len(candidates), bool)
+        same[in_place] = grain.in_place(candidates.where(in_place)) >= config.min_grain
+        moved = semantic & ~same & (cells.tones <= MAX_TONES)
+        same[moved] = grain.registered(candidates.where(moved)) >= config.min_grain
+        semantic &= same
+    linked = perceptual | semantic
+    reason = np.where(perceptual, "perceptual", "semantic")
+    return Links(candidates.where(linked), cosine[linked].astype(np.float64), reason[linked])
+
+
+def _first_of(values: pd.Series) -> Int[np.ndarray, " n"]:
+    """Give for each row the first row with the same value."""
+    rows = pd.Series(np.arange(len(values)), index=values.index)
+    return rows.groupby(values).transform("first").to_numpy()
+
+
+def _reasons(links: Links, standing: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """Name the rule that links each dropped row to the one that stands for it; "" for kept rows."""
+    reasons = np.full(len(standing), "", dtype=object)
+    used = standing[links.pairs.second] == links.pairs.first
+    reasons[links.pairs.second[used]] = links.reason[used]
+    return reasons
+
+
+def _verdicts(
+    uid: Shaped[np.ndarray, " n"],
+    stands_for: Int[np.ndarray, " n"],
+    reason: Shaped[np.ndarray, " n"],
+    cosine: Float[np.ndarray, " n"],
+) -> pd.DataFrame:
+    dropped = stands_for != np.arange(len(uid))
+    group = uid[stands_for]
+    verdicts = pd.DataFrame(
+        {
+            "uid": uid,
+            "fate": np.where(dropped, "deduplicate." + reason.astype(object), KEPT),
+            "duplicate_of": pd.Series(group, dtype=object).where(dropped, None),
+            "cosine": pd.Series(cosine, dtype="float64").where(dropped),
+            "group": group,
+        }
+    )
+    return verdicts.sort_values("uid", ignore_index=True)
