@@ -6,7 +6,8 @@ from unclip_pipeline.cards.samples_audit import samples_audit_page
 
 SAMPLES = pd.DataFrame({"prompt": ["a chef"] * 2 + ["a wizard"], "png": [b"1", b"2", b"3"]})
 SPREAD = pd.DataFrame(
-    {"prompt": ["a chef", "a wizard"], "space": "clip", "ratio": [0.9, 0.1], "low": [0.8, 0.05], "high": [1.0, 0.2],
+    {"prompt": ["a chef", "a wizard"], "space": "clip",
+     "ratio": [0.9, 0.1], "low": [0.8, 0.05], "high": [1.0, 0.2],
      "collapsed": [False, True]}
 )  # fmt: skip
 PARITY = pd.DataFrame(

@@ -5,13 +5,11 @@ from html import escape
 
 import pandas as pd
 
-from unclip_pipeline.cards import html, theme
+from unclip_pipeline.cards import theme
 from unclip_pipeline.cards.tables import rows_table
 
 
-def release_page(
-    facts: Mapping[str, str], gates: pd.DataFrame, parts: pd.DataFrame, *, usage: str, card: str
-) -> str:
+def release_page(facts: Mapping[str, str], gates: pd.DataFrame, *, usage: str, card: str) -> str:
     """Write the page. `gates`: gate, value, bound, verdict."""
     return theme.document(
         "Release",
@@ -20,9 +18,6 @@ def release_page(
             "Gates",
             "A figure out of bounds stops the release unless it is overridden by name.",
             _gates(gates),
-        ),
-        theme.section(
-            "Bundle", "Weights as safetensors with their configuration beside them.", html.table(parts)
         ),
         theme.section(
             "Use", "From the registry, or from the folder alone.", f"<pre><code>{escape(usage)}</code></pre>"

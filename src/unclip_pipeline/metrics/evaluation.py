@@ -110,7 +110,13 @@ def _distances(
     balls = prdc(reference, mine, neighbours=neighbours, extractor=extractor)
     return {
         f"fd_{name}": frechet(reference, mine, extractor=extractor),
-        f"kid_{name}": kid(reference, mine, extractor=extractor),
+        f"kid_{name}": kid(_lengthened(reference), _lengthened(mine), extractor=extractor),
         f"mmd_{name}": mmd_rbf(reference, mine, extractor=extractor),
         **{f"{measure}_{name}": estimate for measure, estimate in balls._asdict().items()},
     }
+
+
+def _lengthened(rows: Features) -> Features:
+    """Give unit vectors the length sqrt(d), at which KID's kernel sees more of them than their means."""
+    lengths = np.linalg.norm(rows, axis=1)
+    return rows * np.sqrt(rows.shape[1]) if np.allclose(lengths, 1) else rows
