@@ -28,8 +28,8 @@ def samples_audit_page(
     """Write the page: variety first, since shares of one picture drawn over and over mean nothing.
 
     `spread`: prompt, space, ratio, low, high, collapsed. `shares`: prompt, axis, group, generated, low, high,
-    n, training. `parity`: prompt, axis, tv, tv_floor, tv_floor_p95, tv_low, tv_high, jsd_bits, jsd_floor_bits,
-    p, q, n.
+    n, training. `parity`: prompt, axis, tv, tv_floor, tv_floor_p95, tv_low, tv_high, jsd_bits,
+    jsd_floor_bits, p, q, n.
     """
     return theme.document(
         "Audit of samples",
