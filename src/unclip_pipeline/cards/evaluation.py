@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from unclip_pipeline.cards import gallery, theme
-from unclip_pipeline.cards.figures import figure, interval, number
+from unclip_pipeline.cards.figures import figure, interval, label, number
 from unclip_pipeline.cards.tables import figure_table, rows_table
 
 Metrics = Mapping[str, Any]
@@ -212,8 +212,8 @@ def _training_picture(found: Any, pictures_by_uid: Mapping[str, bytes]) -> galle
 
 def _protocol(evaluated: Metrics) -> str:
     """Say what the figures were computed with: guidance, extractors, dataset version."""
-    texts = {name: value for name, value in evaluated.items() if isinstance(value, str)}
-    used = {name: number(value) for name, value in evaluated.items() if name.startswith("guidance_")}
+    texts = {label(name): value for name, value in evaluated.items() if isinstance(value, str)}
+    used = {label(name): number(value) for name, value in evaluated.items() if name.startswith("guidance_")}
     return theme.facts_line({**texts, **used})
 
 
