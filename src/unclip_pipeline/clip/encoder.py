@@ -1,0 +1,119 @@
+"""The frozen encoder every later stage sees: pictures and captions in, raw vectors out."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unclip_pipeline.clip import text
+from unclip_pipeline.clip.model import build_model
+from unclip_pipeline.clip.open_clip_guard import open_clip
+from unclip_pipeline.weights import Weights, weights_digest
+
+TEXTS_AT_ONCE = 256
+
+
+class TextTokens(NamedTuple):
+    """The text tower's states after its final norm; `mask` marks those up to and including the end of the text."""
+
+    hidden: Float[Tensor, "n l w"]
+    mask: Bool[Tensor, "n l"]
+
+
+class Encoder:
+    """A frozen CLIP. Vectors are un-normalised: the norm can be divided out later, but not be got back."""
+
+    def __init__(self, model: nn.Module, architecture: dict[str, Any], embedder_id: str):
+        self.embedder_id = embedder_id
+        self.architecture = architecture
+        self.image_side_px: int = architecture["preprocessing"]["size"]
+        self.width: int = architecture["model"]["embed_dim"]
+        self._model = model.eval().requires_grad_(False)
+        self._tokenize = make_tokenizer(architecture)
+        self._device = next(model.parameters()).device
+
+    @property
+    def text_width(self) -> int:
+        """Width of the token states that `text_tokens` gives."""
+        return self._model.text.width
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor on cosines before the softmax that the model was trained with."""
+        return float(self._model.logit_scale.exp())
+
+    @torch.no_grad()
+    def images(self, pixels: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+        """Embed pictures of one size; the centre square is what is seen."""
+        return self._model.visual(model_input(pixels.to(self._device), self.architecture))
+
+    @torch.no_grad()
+    def texts(self, captions: Sequence[str]) -> Float[Tensor, "n d"]:
+        """Embed captions; equal ones are encoded once and each batch runs on as many tokens as it needs."""
+        unique = list(dict.fromkeys(captions))
+        if not unique:
+            return torch.zeros(0, self.width, device=self._device)
+        tower = self._model.text
+        tokens = self._tokens(unique)
+        by_length = text.end_positions(tower, tokens).argsort(stable=True)
+        embeddings = torch.empty(len(unique), self.width, device=self._device)
+        for rows in by_length.split(TEXTS_AT_ONCE):
+            embeddings[rows] = text.text_embeddings(tower, text.trimmed(tower, tokens[rows]))
+        place = {caption: row for row, caption in enumerate(unique)}
+        return embeddings[[place[caption] for caption in captions]]
+
+    @torch.no_grad()
+    def text_tokens(self, captions: Sequence[str]) -> TextTokens:
+        """Give the states of every token, on as many tokens as the longest caption has."""
+        tower = self._model.text
+        tokens = text.trimmed(tower, self._tokens(captions))
+        return TextTokens(text.token_states(tower, tokens), text.token_mask(tower, tokens))
+
+    def _tokens(self, captions: Sequence[str]) -> Int[Tensor, "n l"]:
+        return self._tokenize(list(captions)).to(self._device)
+
+
+def load_encoder(weights: Weights, device: torch.device | str = "cpu") -> Encoder:
+    """Build the frozen encoder of trained or named weights."""
+    if weights.config.get("kind") != "clip":
+        raise ValueError(f'an encoder is built from weights of kind "clip", got {weights.config.get("kind")!r}')
+    architecture = weights.config["architecture"]
+    model = build_model(architecture)
+    model.load_state_dict(weights.tensors)
+    return Encoder(model.to(device), architecture, embedder_id_of(weights))
+
+
+def embedder_id_of(weights: Weights) -> str:
+    """Name an embedder by all that moves its vectors: model, weights, preprocessing, number type."""
+    architecture = weights.config["architecture"]
+    seen = architecture["preprocessing"]
+    mean, std = (",".join(f"{value:g}" for value in seen[key]) for key in ("mean", "std"))
+    dtype = str(weights.tensors["logit_scale"].dtype).removeprefix("torch.")
+    preprocessing = f"{seen['size']}px-{seen['interpolation']}-{mean}-{std}"
+    return f"{architecture['name']}/{weights_digest(weights.tensors)}/{preprocessing}/{dtype}"
+
+
+def model_input(pixels: UInt8[Tensor, "b 3 h w"], architecture: dict[str, Any]) -> Float[Tensor, "b 3 s s"]:
+    """Crop the centre square, resize it antialiased and normalise, as the model was trained to see."""
+    preprocessing = architecture["preprocessing"]
+    side = preprocessing["size"]
+    if pixels.shape[-2:] != (side, side):
+        height, width = pixels.shape[-2:]
+        square = min(height, width)
+        top, left = (height - square) // 2, (width - square) // 2
+        pixels = pixels[..., top : top + square, left : left + square].float()
+        pixels = F.interpolate(pixels, (side, side), mode=preprocessing["interpolation"], antialias=True)
+        pixels = pixels.round().clamp(0, 255)
+    mean, std = (torch.tensor(preprocessing[key], device=pixels.device)[:, None, None] for key in ("mean", "std"))
+    return (pixels / 255 - mean) / std
+
+
+def make_tokenizer(architecture: dict[str, Any]) -> Any:
+    """Give the function from captions to padded token ids of this architecture."""
+    context_length = architecture["model"]["text_cfg"].get("context_length", 77)
+    if "tower" in architecture:
+        return open_clip.SimpleTokenizer(context_length=context_length)
+    return open_clip.get_tokenizer(architecture["name"], context_length=context_length)
