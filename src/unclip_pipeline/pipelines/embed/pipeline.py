@@ -1,0 +1,26 @@
+"""embed: raw shards and the encoder in, vectors out."""
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from unclip_pipeline.pipelines.embed.nodes import embed
+
+
+def create_pipeline(**_: Any) -> Pipeline:
+    """List the node."""
+    return Pipeline(
+        [
+            Node(
+                embed,
+                inputs={
+                    "raw_shards": "raw_shards",
+                    "clip": "clip_weights",
+                    "target": "embeddings_target",
+                    "engine": "params:embed_engine",
+                },
+                outputs=["embeddings", "embed_metrics"],
+                name="embed",
+            )
+        ]
+    )
