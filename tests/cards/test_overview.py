@@ -117,3 +117,8 @@ def test_the_page_stands_without_neighbours(nearest_rows):
 def test_a_history_with_holes_is_drawn_as_far_as_it_goes():
     holes = pd.DataFrame({"images_seen": [1, 2, 3], "loss": [1.0, np.nan, 0.5]})
     assert "<polyline" in _page(histories={"train_prior": holes})
+
+
+def test_a_network_that_was_loaded_and_not_trained_has_no_curve():
+    page = _page(histories={"train_clip": pd.DataFrame()})
+    assert ">Training<" in page and "train clip" not in page

@@ -97,6 +97,8 @@ def curves_section(histories: Mapping[str, pd.DataFrame]) -> str:
     """Show the loss of each training over images seen, raw and smoothed."""
     panels = []
     for stage, history in histories.items():
+        if not {"images_seen", "loss"} <= set(history):  # a CLIP that was loaded, not trained
+            continue
         x, y = history["images_seen"].to_numpy(), history["loss"].to_numpy()
         series = {"loss": (x, y), "running mean": (x, charts.smooth(y))}
         last = (
