@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -54,6 +55,11 @@ def linear_schedule(steps: int = 1_000) -> Schedule:
     """The straight line of betas of Ho et al. (2020), scaled to the number of steps."""
     scale = 1_000 / steps
     return schedule_from_betas(torch.linspace(scale * 1e-4, scale * 0.02, steps, dtype=torch.float64))
+
+
+def named_schedule(name: Literal["cosine", "linear"], steps: int = 1_000) -> Schedule:
+    """The schedule a network's configuration names."""
+    return {"cosine": cosine_schedule, "linear": linear_schedule}[name](steps)
 
 
 def sampling_steps(schedule: Schedule, count: int) -> Int[Tensor, " s"]:

@@ -108,10 +108,28 @@ def checkpointed(
 ) -> Iterator[Step]:
     """Pass the steps on and save the state each time another `config.checkpoint_images` were seen."""
     for step in steps:
-        if (
-            config.checkpoint_images
-            and step.images_seen % config.checkpoint_images < config.batch_size
-            and step.images_seen < config.images
-        ):
+        if is_due(step, config.checkpoint_images, config):
             state.save(folder, identity=identity)
         yield step
+
+
+def is_due(step: Step, every_images: int, config: TrainConfig) -> bool:
+    """Tell whether this step passed a multiple of `every_images` (0: never), the end of the run apart."""
+    passed = every_images > 0 and step.images_seen % every_images < config.batch_size
+    return passed and step.images_seen < config.images
+
+
+def resumable(
+    state: TrainingState,
+    batches: Callable[[int], Batch],
+    loss: Loss,
+    config: TrainConfig,
+    *,
+    seed: int,
+    scratch: Path,
+    identity: str,
+) -> Iterator[Step]:
+    """Go on from the newest checkpoint of this run, or begin, and keep saving on the way."""
+    resume(state, scratch, identity=identity)
+    steps = train(state, batches, loss, config, seed=seed)
+    yield from checkpointed(steps, state, scratch, config, identity=identity)

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from unclip_pipeline.corpus.files import atomic_folder
 from unclip_pipeline.training.ema import ema_copy
 from unclip_pipeline.training.optim import TrainConfig, make_optimizers
+
+Model = TypeVar("Model", bound=nn.Module)
 
 CHECKPOINTS_KEPT = 2  # the one before the newest serves when the newest does not read
 
@@ -79,6 +82,18 @@ class TrainingState:
             for name, value in own.items()
         }
         return {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+
+
+def initialised(build: Callable[[], Model], *, seed: int) -> Model:
+    """Build a model whose random weights depend on the seed alone, the global generator left as it was."""
+    with torch.random.fork_rng(devices=[]):  # torch initialises layers from the global generator only
+        torch.manual_seed(seed)
+        return build()
+
+
+def run_identity(*parts: Any) -> str:
+    """Name a run by everything that decides it: configurations, dataset version, embedder, seed."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def checkpoints(folder: Path) -> list[Path]:

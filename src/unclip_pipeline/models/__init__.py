@@ -1,0 +1,1 @@
+"""The networks, one per file, each with its configuration directly above it."""

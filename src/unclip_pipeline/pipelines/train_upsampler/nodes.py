@@ -1,0 +1,59 @@
+"""Adapters between the catalog, the training loop and super-resolution's validation."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unclip_pipeline.corpus.released import Dataset
+from unclip_pipeline.models.unet import Unet, UnetConfig, unet_weights
+from unclip_pipeline.pipelines.train_upsampler.validation import Previews, validate
+from unclip_pipeline.provenance import code_revision
+from unclip_pipeline.seeds import seed_of
+from unclip_pipeline.tracking import log_image, watch
+from unclip_pipeline.training.decoder import ADAMW_LAYERS
+from unclip_pipeline.training.devices import default_device
+from unclip_pipeline.training.history import History
+from unclip_pipeline.training.loop import is_due, resumable
+from unclip_pipeline.training.optim import hidden_matrices
+from unclip_pipeline.training.pairs import Pairs
+from unclip_pipeline.training.state import TrainingState, initialised, run_identity
+from unclip_pipeline.training.upsampler import UpsamplerTraining, upsampler_batches, upsampler_loss
+from unclip_pipeline.weights import Weights
+
+STAGE = "train_upsampler"
+
+
+def train_upsampler(
+    dataset: Path, scratch: Path, architecture: UnetConfig, config: UpsamplerTraining, seed: int
+) -> tuple[Weights, dict[str, Any], pd.DataFrame]:
+    """Train on crops of the rows of split train; validate at full size on the held-out ones."""
+    released, device = Dataset.open(dataset), default_device()
+    pairs = Pairs(released, released.rows("train"), architecture.side_px, device)
+    unet = initialised(lambda: Unet(architecture), seed=seed_of(seed, STAGE)).to(device)
+    state = TrainingState.start(unet, config, muon=hidden_matrices(unet, exclude=ADAMW_LAYERS))
+    batches = upsampler_batches(pairs, config, architecture, seed=seed)
+    identity = run_identity(architecture, config, released.version, seed)
+    loss = upsampler_loss(architecture)
+    steps = resumable(state, batches, loss, config, seed=seed, scratch=scratch, identity=identity)
+    heldout = Pairs(released, released.rows("heldout"), architecture.side_px, device)
+    history, previews = History(images=config.images), Previews(heldout, seed=seed)
+    for step in watch(history.watch(steps), stage=STAGE, images=config.images):
+        if is_due(step, config.preview_images, config):
+            log_image(previews.sheet(state.ema), "samples/grid", step=step.images_seen)
+    log_image(previews.sheet(state.ema), "samples/grid", step=state.images_seen)
+    facts = {
+        "dataset_version": released.version,
+        "code_revision": code_revision(),
+        "images_seen": state.images_seen,
+        "exportable": not architecture.why_not_exportable(),
+        "why_not_exportable": architecture.why_not_exportable(),
+    }
+    metrics = validate(state.ema, heldout, seed=seed) | {"images_seen": state.images_seen}
+    return unet_weights(state.ema, "upsampler", facts), metrics, history.table()
+
+
+def discard_checkpoints(weights: Weights, scratch: Path) -> None:
+    """Remove the rolling checkpoints, now that the weights they led to are stored."""
+    shutil.rmtree(scratch, ignore_errors=True)
