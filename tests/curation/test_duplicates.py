@@ -168,3 +168,13 @@ def test_the_order_of_rows_changes_nothing():
 def test_impossible_limits_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=f"deduplicate.{next(iter(wrong))}"):
         DuplicateConfig(**wrong)
+
+
+def test_the_picture_that_others_were_made_from_stands_for_them_all():
+    original = picture(0)
+    left, right = original.copy(), original.copy()
+    left[:, :20], right[:, 44:] = 255, 0  # each shares plain grain with the original, hardly with the other
+    vectors, prints = planted([left, right, original], [0, 0, 0])
+    rows = table(sha256=["a", "b", "c"], similarity=[0.9, 0.8, 0.1])
+    verdicts = find_duplicates(rows, vectors, prints, DuplicateConfig())
+    assert verdicts["duplicate_of"].tolist() == [rows["uid"][2], rows["uid"][2], None]

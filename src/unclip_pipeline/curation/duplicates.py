@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32, Int, Shaped
+from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from unclip_pipeline.corpus.fates import KEPT
+from unclip_pipeline.corpus.intervals import share_metrics
 from unclip_pipeline.curation.neighbours import Pairs, cosine_pairs, hash_pairs, union
 from unclip_pipeline.curation.pictures import Fingerprints
 
+REASONS = ("exact", "perceptual", "semantic")
 MAX_MEDIAN_CELL = 3.0  # copies that lie in place leave half of the cells as they are
 MAX_TONES = 6.0  # copies that were cropped keep most tones
 
@@ -20,14 +22,14 @@ class DuplicateConfig:
     """What counts as the same picture. Exact copies (sha256) always do."""
 
     max_hash_bits: int = 4  # of 64, between perceptual hashes: a candidate
-    min_cosine: float = 0.93  # between image embeddings: a candidate, and what a copy must reach
+    min_cosine: float = 0.91  # between image embeddings: a candidate, and what a copy must reach
     max_cell_difference: float = 12.0  # perceptual: no cell of a 16x16 thumbnail differs more, of 255
     min_grain: float = 0.2  # semantic: correlation of fine grain; 0 takes the cosine's word for it
 
     def __post_init__(self) -> None:
         if not 0 < self.min_cosine <= 1:
             raise ValueError(
-                f"deduplicate.min_cosine must lie in (0, 1], got {self.min_cosine}; try 0.93 with min_grain, "
+                f"deduplicate.min_cosine must lie in (0, 1], got {self.min_cosine}; try 0.91 with min_grain, "
                 "0.96 with min_grain: 0"
             )
         if not 0 <= self.max_hash_bits <= 16:
@@ -95,7 +97,9 @@ def find_duplicates(
     unique, place = np.unique(original, return_inverse=True)
     chosen = order[unique]
     links = find_links(vectors[chosen], Fingerprints(*(column[chosen] for column in prints)), config)
-    standing = greedy_cover(len(unique), links.pairs, links.cosine)
+    hubs = _hubs_first((ranked["split"] == "heldout").to_numpy()[unique], links.pairs)
+    standing = np.empty(len(unique), np.int64)
+    standing[hubs] = hubs[greedy_cover(len(unique), _renumbered(links.pairs, hubs), links.cosine)]
     reason = _reasons(links, standing)[place]
     stands_for = unique[standing[place]]
     reason = np.where((reason == "") & (stands_for != np.arange(len(ranked))), "exact", reason)
@@ -133,11 +137,28 @@ def _first_of(values: pd.Series) -> Int[np.ndarray, " n"]:
     return rows.groupby(values).transform("first").to_numpy()
 
 
+def _hubs_first(heldout: Bool[np.ndarray, " n"], pairs: Pairs) -> Int[np.ndarray, " n"]:
+    """Reorder ranked rows: held-out ones still first, then those that most others are copies of.
+
+    A cropped and a stamped copy may not look alike, while the picture they were made from stands for both.
+    """
+    degree = np.bincount(np.concatenate([pairs.first, pairs.second]), minlength=len(heldout))
+    return np.lexsort((np.arange(len(heldout)), -degree, ~heldout))
+
+
+def _renumbered(pairs: Pairs, order: Int[np.ndarray, " n"]) -> Pairs:
+    place = np.argsort(order)
+    first, second = place[pairs.first], place[pairs.second]
+    return Pairs(np.minimum(first, second), np.maximum(first, second))
+
+
 def _reasons(links: Links, standing: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
     """Name the rule that links each dropped row to the one that stands for it; "" for kept rows."""
     reasons = np.full(len(standing), "", dtype=object)
-    used = standing[links.pairs.second] == links.pairs.first
-    reasons[links.pairs.second[used]] = links.reason[used]
+    pairs = links.pairs
+    for kept, dropped in ((pairs.first, pairs.second), (pairs.second, pairs.first)):
+        used = standing[dropped] == kept
+        reasons[dropped[used]] = links.reason[used]
     return reasons
 
 
@@ -159,3 +180,17 @@ def _verdicts(
         }
     )
     return verdicts.sort_values("uid", ignore_index=True)
+
+
+def duplicate_metrics(verdicts: pd.DataFrame) -> dict[str, int | float]:
+    """Count what was dropped and why, and how large groups are."""
+    counts = verdicts["fate"].value_counts()
+    sizes = verdicts["group"].value_counts()
+    kept = int(counts.get(KEPT, 0))
+    return {
+        **share_metrics("kept_share", kept, len(verdicts)),
+        "kept": kept,
+        **{f"dropped_{rule}": int(counts.get(f"deduplicate.{rule}", 0)) for rule in REASONS},
+        "groups": int((sizes > 1).sum()),
+        "largest_group": int(sizes.max()) if len(sizes) else 0,
+    }

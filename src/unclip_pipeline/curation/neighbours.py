@@ -5,7 +5,7 @@ Cost grows with the square of the rows; a method for more rows need only give th
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt64
@@ -21,13 +21,14 @@ MULTIPLICATIONS_PER_S = 2e10  # what one modest core does
 logger = logging.getLogger(__name__)
 
 
-class Pairs(NamedTuple):
+@dataclass(frozen=True)
+class Pairs:
     """Row numbers of pairs, first < second."""
 
     first: Int[np.ndarray, " n"]
     second: Int[np.ndarray, " n"]
 
-    def __len__(self) -> int:  # of pairs, not of fields
+    def __len__(self) -> int:
         return len(self.first)
 
     def where(self, chosen: Bool[np.ndarray, " m"]) -> "Pairs":
@@ -75,7 +76,9 @@ def _all_pairs(n: int, near: Callable[[slice, slice], np.ndarray], *, label: str
             )
     if not found:
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return Pairs(
+        np.concatenate([pairs.first for pairs in found]), np.concatenate([pairs.second for pairs in found])
+    )
 
 
 def _blocks(n: int) -> Iterator[tuple[slice, slice]]:

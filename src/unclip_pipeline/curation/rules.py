@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from unclip_pipeline.corpus.fates import KEPT, check_fates
+from unclip_pipeline.corpus.intervals import share_metrics
 
 RULES = (  # in the order in which they name the fate
     "caption_is_filename",
@@ -109,3 +110,17 @@ def _lowest(evidence: pd.Series, eligible: pd.Series, share: float) -> pd.Series
     marked = np.zeros(len(evidence), bool)
     marked[lowest] = True
     return pd.Series(marked, index=evidence.index)
+
+
+def filter_metrics(verdicts: pd.DataFrame) -> dict[str, int | float]:
+    """Count what the rules did: rows kept, rows by fate, and rows that each rule would drop by itself."""
+    counts = verdicts["fate"].value_counts()
+    kept = int(counts.get(KEPT, 0))
+    return {
+        **share_metrics("kept_share", kept, len(verdicts)),
+        "kept": kept,
+        **{f"dropped_{rule}": int(counts.get(f"filter.{rule}", 0)) for rule in RULES},
+        **{name: int(verdicts[name].sum()) for name in verdicts if name.startswith("fails_")},
+        "similarity_median": float(verdicts["similarity"].median()),
+        "evidence_median": float(verdicts["evidence"].median()),
+    }

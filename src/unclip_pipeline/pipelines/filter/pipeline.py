@@ -1,0 +1,34 @@
+"""From scraped pairs to verdicts: every score, every rule's answer, and the first that failed."""
+
+from kedro.pipeline import Node, Pipeline
+
+from unclip_pipeline.pipelines.filter.nodes import decide, describe, measure
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Measure pixels, decide by rules, show what was dropped."""
+    return Pipeline(
+        [
+            Node(
+                measure,
+                inputs=["raw_shards", "params:engine"],
+                outputs="picture_contrasts",
+                name="measure_pictures",
+            ),
+            Node(
+                decide,
+                inputs=[
+                    "scrape_ledger", "embeddings", "clip_weights", "picture_contrasts",
+                    "params:filter", "params:seed",
+                ],
+                outputs=["filter_verdicts", "filter_metrics"],
+                name="decide_filter",
+            ),
+            Node(
+                describe,
+                inputs=["filter_verdicts", "scrape_ledger", "raw_shards", "params:filter"],
+                outputs="filter_report",
+                name="describe_filter",
+            ),
+        ]
+    )  # fmt: skip
