@@ -24,7 +24,7 @@ def release_page(
 ) -> str:
     """Write the page; pictures are drawn at random, the same ones for the same ledger."""
     version = json.loads((dataset / "dataset.json").read_text())["version"]
-    fetched = ledger[ledger["shard"].notna()]
+    fetched = ledger[~ledger["fate"].str.startswith("scrape.")]
     groups = {fate: _some(rows) for fate, rows in fetched.groupby("fate")}
     samples = find_samples(raw_shards, pd.concat(groups.values()))
     order = [KEPT, *sorted(set(groups) - {KEPT})]

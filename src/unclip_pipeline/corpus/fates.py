@@ -47,4 +47,6 @@ def check_fates(fates: Iterable[str]) -> None:
     """Raise if any word is outside the vocabulary, naming the first few."""
     unknown = sorted({str(fate) for fate in fates if not isinstance(fate, str) or not is_fate(fate)})
     if unknown:
-        raise ValueError(f"every row needs a fate of corpus/fates.py, got {unknown[:5]}; add the reason there")
+        raise ValueError(
+            f"every row needs a fate of corpus/fates.py, got {unknown[:5]}; add the reason there"
+        )
