@@ -44,17 +44,21 @@ def label_images(
     """Read each picture on each axis: the likeliest group, or "unknown" where none reaches `min_probability`.
 
     `images` are unit vectors and `scale` is the CLIP's logit scale. A group counts by the mean likelihood of its
-    prompts, so that a long list of prompts is no advantage.
+    prompts, "unknown" by the likeliest of its own: those name different things, of which a picture shows one.
     """
     check_axes(axes)
     columns = {}
     for axis, groups in axes.items():
         names = list(groups)
         logits = np.stack(
-            [log_mean_exp(scale * images @ unit(encode_texts(groups[name])).T) for name in names], axis=1
+            [_logits(scale * images @ unit(encode_texts(groups[name])).T, name) for name in names], axis=1
         )
         likeliest = np.exp(logits - logits.max(axis=1, keepdims=True))
         probability = likeliest / likeliest.sum(axis=1, keepdims=True)
         labels = np.array(names, dtype=object)[probability.argmax(axis=1)]
         columns[axis] = np.where(probability.max(axis=1) >= min_probability, labels, UNKNOWN)
     return pd.DataFrame(columns)
+
+
+def _logits(by_prompt: Float[np.ndarray, "n p"], group: str) -> Float[np.ndarray, " n"]:
+    return by_prompt.max(axis=1) if group == UNKNOWN else log_mean_exp(by_prompt)
