@@ -33,6 +33,14 @@ def check_axes(axes: Axes) -> None:
                 raise ValueError(f"audit_axes.{axis}.{group} needs a list of prompts, got {prompts!r}")
 
 
+def named_groups(axes: Axes) -> Axes:
+    """Leave out groups whose prompts are null: an environment drops a group of `conf/base` that way."""
+    return {
+        axis: {group: prompts for group, prompts in groups.items() if prompts is not None}
+        for axis, groups in axes.items()
+    }
+
+
 def label_images(
     images: Float32[np.ndarray, "n d"],
     axes: Axes,
@@ -46,6 +54,7 @@ def label_images(
     `images` are unit vectors and `scale` is the CLIP's logit scale. A group counts by the mean likelihood of its
     prompts, "unknown" by the likeliest of its own: those name different things, of which a picture shows one.
     """
+    axes = named_groups(axes)
     check_axes(axes)
     columns = {}
     for axis, groups in axes.items():
