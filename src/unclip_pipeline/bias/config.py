@@ -1,5 +1,6 @@
 """How the data are audited and weighed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -11,12 +12,10 @@ class AuditConfig:
     """Choices of the data audit; the axes themselves are `audit_axes`."""
 
     min_probability: float = 0.5  # of the likeliest group; below it the label is "unknown"
-    weighted_axes: tuple[str, ...] = ()  # whose combinations are post-stratified; none: every weight is 1
-    target: Target = "scraped"  # or "parity"
+    weighted_axes: Sequence[str] = ()  # whose combinations are post-stratified; none: every weight is 1
+    target: str = "scraped"  # or "parity"
     clip: float = 3.0  # no weight is further from the mean than this factor
-    max_unsafe_rise: float = (
-        0.02  # by which weighing may raise the mean unsafe score, in its standard deviations
-    )
+    max_unsafe_rise: float = 0.02  # of the mean unsafe score by weighing, in its standard deviations
 
     def __post_init__(self) -> None:
         if self.target not in get_args(Target):

@@ -1,7 +1,7 @@
 """Adapters between the catalog and the audit."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,14 +14,11 @@ from unclip_pipeline.corpus.vectors import rows_of, unit
 from unclip_pipeline.pipelines.audit_data.measures import audit_metrics, check_unsafe
 from unclip_pipeline.pipelines.audit_data.report import audit_page
 
-if TYPE_CHECKING:
-    from unclip_pipeline.weights import Weights
-
 
 def label(
     scrape_ledger: pd.DataFrame,
     embeddings: Path,
-    clip: "Weights",
+    clip: Any,  # Weights; a name that cannot be resolved here would hide the types of the parameters
     axes: dict[str, Any],
     config: AuditConfig,
 ) -> pd.DataFrame:
@@ -64,11 +61,11 @@ def audit(
 def _weigh(labels: pd.DataFrame, stages: dict[str, pd.Index], config: AuditConfig) -> Weighting:
     if missing := set(config.weighted_axes) - set(labels):
         raise ValueError(f"audit_data.weighted_axes names {sorted(missing)}, the axes are {list(labels)}")
-    cells = labels[list(config.weighted_axes)].agg(" ".join, axis=1) if config.weighted_axes else labels.index
+    cells = pd.Series("", labels.index)  # without axes to weigh, one cell: every weight is 1
+    for axis in config.weighted_axes:
+        cells = cells + " " + labels[axis]
     return post_stratify(
-        pd.Series(cells, index=labels.index).astype(str)
-        if config.weighted_axes
-        else pd.Series("all", labels.index),
+        cells,
         stages["deduplicated"],
         before=stages["scraped"],
         target=config.target,

@@ -21,7 +21,7 @@ def released_shards(
     """Yield each raw shard's kept pairs with their vectors."""
     kept = ledger[ledger["fate"] == KEPT].sort_values("uid")
     places = rows_of(vectors.uid, kept["uid"].tolist(), what="embeddings")
-    place_of = dict(zip(kept["uid"], places, strict=True))
+    place_of = dict(zip(kept["uid"], places.tolist(), strict=True))
     shards = sorted(kept["shard"].unique())
     for shard in progress(shards, label="release_dataset", unit="shard"):
         yield shard, _pairs(raw_shards / f"{shard}.tar", kept[kept["shard"] == shard], place_of, vectors)
