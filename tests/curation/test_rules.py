@@ -70,6 +70,19 @@ def test_a_raw_cosine_can_be_demanded_as_well():
     ]
 
 
+def test_a_caption_that_names_a_concept_ends_its_row_whatever_the_image_scores():
+    config = FilterConfig(watermark_words=["watermark", "stock photo"])
+    captions = ["a star with a Watermark", "a watermarked star", "a stock photo", "a stock of photos"]
+    found = fates(*({"caption": caption} for caption in captions), config=config)
+    assert found == ["filter.watermark", "kept", "filter.watermark", "kept"]
+
+
+def test_words_and_prompts_of_a_concept_add_up():
+    config = FilterConfig(watermark_words=["watermark"], watermark_prompts=["a watermark"])
+    rows = [{"caption": "with a watermark"}, {"score_watermark": 5.0}, {}]
+    assert fates(*rows, config=config) == ["filter.watermark", "filter.watermark", "kept"]
+
+
 def test_words_are_counted_in_any_script():
     captions = pd.Series(["", "two words", "три слова есть", "it's"])
     assert caption_words(captions).tolist() == [0, 2, 3, 2]

@@ -34,8 +34,10 @@ class FilterConfig:
     min_similarity: float = -1.0  # raw cosine of image and caption; -1 lets all pass
     drop_lowest_share: float = 0.0  # of the pairs that pass all other rules, by evidence
     unsafe_prompts: Sequence[str] = ()
+    unsafe_words: Sequence[str] = ()  # whole words; a caption that has one says that the image shows it
     max_unsafe: float = 1.0  # evidence that the image shows any of the prompts
     watermark_prompts: Sequence[str] = ()
+    watermark_words: Sequence[str] = ()
     max_watermark: float = 1.0
     bank_size: int = 4096  # random pairs that chance is measured on
 
@@ -46,15 +48,20 @@ class FilterConfig:
             raise ValueError(f"filter.min_similarity is a cosine in [-1, 1], got {self.min_similarity}")
         if self.bank_size < 2:
             raise ValueError(f"filter.bank_size must be at least 2, got {self.bank_size}; try 4096")
-        for concept in CONCEPTS:
-            prompts = getattr(self, f"{concept}_prompts")
-            if isinstance(prompts, str) or not all(isinstance(prompt, str) for prompt in prompts):
-                raise ValueError(f"filter.{concept}_prompts must be a list of texts, got {prompts!r}")
+        for name in (f"{concept}_{kind}" for concept in CONCEPTS for kind in ("prompts", "words")):
+            texts = getattr(self, name)
+            if isinstance(texts, str) or not all(isinstance(text, str) and text for text in texts):
+                raise ValueError(f"filter.{name} must be a list of texts, got {texts!r}")
 
     @property
     def prompts(self) -> dict[str, list[str]]:
         """List the prompts of each concept that has any."""
         return {name: list(prompts) for name in CONCEPTS if (prompts := getattr(self, f"{name}_prompts"))}
+
+    @property
+    def words(self) -> dict[str, list[str]]:
+        """List the caption words of each concept that has any."""
+        return {name: list(words) for name in CONCEPTS if (words := getattr(self, f"{name}_words"))}
 
 
 def caption_words(captions: pd.Series) -> pd.Series:
@@ -65,6 +72,12 @@ def caption_words(captions: pd.Series) -> pd.Series:
 def is_filename(captions: pd.Series) -> pd.Series:
     """Tell which captions are nothing but a file name or an address."""
     return captions.map(lambda caption: _FILENAME.fullmatch(caption.strip()) is not None).astype(bool)
+
+
+def mentions(captions: pd.Series, words: Sequence[str]) -> pd.Series:
+    """Tell which captions have any of the words, whole and in any case."""
+    pattern = "|".join(re.escape(word.casefold()) for word in words)
+    return captions.str.casefold().str.contains(rf"(?<!\w)(?:{pattern})(?!\w)", regex=True)
 
 
 def judge(facts: pd.DataFrame, config: FilterConfig) -> pd.DataFrame:
@@ -79,7 +92,7 @@ def judge(facts: pd.DataFrame, config: FilterConfig) -> pd.DataFrame:
             "caption_too_short": words < config.min_caption_words,
             "image_too_small": facts[["width", "height"]].min(axis=1) < config.min_side_px,
             "image_blank": facts["contrast"] < config.min_contrast,
-            **{name: facts[f"score_{name}"] > getattr(config, f"max_{name}") for name in config.prompts},
+            **_concepts(facts, config),
         }
     ).astype(bool)
     passed = ~fails.any(axis="columns")
@@ -101,6 +114,18 @@ def judge(facts: pd.DataFrame, config: FilterConfig) -> pd.DataFrame:
     )
     check_fates(verdicts["fate"])
     return verdicts.sort_values("uid", ignore_index=True)
+
+
+def _concepts(facts: pd.DataFrame, config: FilterConfig) -> dict[str, pd.Series]:
+    """Answer for each concept that has prompts or words: seen in the image, or said by the caption."""
+    answers = {}
+    for name in CONCEPTS:
+        if name in config.prompts:
+            answers[name] = facts[f"score_{name}"] > getattr(config, f"max_{name}")
+        if name in config.words:
+            said = mentions(facts["caption"], config.words[name])
+            answers[name] = answers[name] | said if name in answers else said
+    return answers
 
 
 def _lowest(evidence: pd.Series, eligible: pd.Series, share: float) -> pd.Series:

@@ -61,7 +61,7 @@ def filter_page(
         *(
             _rule_section(rule, scale, rows, raw_shards)
             for rule, scale in scales(config).items()
-            if f"fails_{rule}" in rows
+            if f"fails_{rule}" in rows and scale.column in rows
         ),
         html.section("Captions", *_caption_tables(rows)),
     )
