@@ -1,0 +1,139 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from unclip_pipeline.corpus.images import encode_png
+from unclip_pipeline.corpus.shards import Sample, write_shard
+from unclip_pipeline.curation.duplicates import DuplicateConfig
+from unclip_pipeline.curation.rules import FilterConfig, judge
+from unclip_pipeline.curation.scores import (
+    join_fingerprints,
+    score_pairs,
+    shard_contrasts,
+    shard_fingerprints,
+)
+from unclip_pipeline.pipelines.deduplicate.report import duplicate_page
+from unclip_pipeline.pipelines.filter.report import filter_page
+from unclip_pipeline.seeds import seeded_numpy
+
+CLASSES, N, WIDTH = 6, 300, 16
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    """Pairs of six classes; every tenth has the caption of another class."""
+    random = seeded_numpy(0, "corpus")
+    centres = random.standard_normal((CLASSES, WIDTH))
+    shown = random.integers(0, CLASSES, N)
+    wrong = np.arange(N) % 10 == 0
+    told = np.where(wrong, (shown + 1) % CLASSES, shown)
+    image = centres[shown] + 0.2 * random.standard_normal((N, WIDTH))
+    text = centres[told] + 0.2 * random.standard_normal((N, WIDTH))
+    rows = pd.DataFrame(
+        {"uid": [f"{row:016x}" for row in range(N)], "caption": [f"of class {k}" for k in told]}
+    )
+    return rows, image.astype(np.float16), text.astype(np.float16), centres, shown, wrong
+
+
+def score(corpus, rows=None, **prompts):
+    table, image, text, *_ = corpus
+    uid = table["uid"].to_numpy()
+    rows = table if rows is None else rows
+    return score_pairs(rows, uid, image, text, prompts, scale=20.0, bank_size=200, seed=0)
+
+
+def test_wholly_wrong_captions_have_less_evidence_than_chance(corpus):
+    *_, wrong = corpus
+    evidence = score(corpus)["evidence"].to_numpy()
+    assert (evidence[wrong] < 0).all()
+    assert (evidence[~wrong] > 1).mean() > 0.99
+
+
+def test_a_concept_is_scored_by_its_prompts(corpus):
+    *_, centres, shown, _ = corpus
+    prompt = (centres[[2]] / np.linalg.norm(centres[2])).astype(np.float32)
+    scored = score(corpus, unsafe=prompt)["score_unsafe"].to_numpy()
+    assert ((scored > 1) == (shown == 2)).all()
+
+
+def test_embeddings_are_found_by_uid_whatever_the_order(corpus):
+    turned = corpus[0].iloc[::-1].reset_index(drop=True)
+    straight, reverse = score(corpus), score(corpus, turned).iloc[::-1].reset_index(drop=True)
+    assert reverse["similarity"].to_numpy() == pytest.approx(straight["similarity"].to_numpy(), abs=1e-6)
+
+
+def test_nothing_to_score_and_a_missing_embedding_are_clear_errors(corpus):
+    with pytest.raises(ValueError, match="nothing was scraped"):
+        score(corpus, corpus[0].iloc[:0])
+    with pytest.raises(ValueError, match="the embeddings lack 1 of 1 uids, such as \\['ffff'\\]"):
+        score(corpus, pd.DataFrame({"uid": ["ffff"], "caption": ["x"]}))
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    for shard, numbers in (("00000", range(3)), ("00001", range(3, 6))):
+        write_shard(folder / f"{shard}.tar", [_sample(number) for number in numbers])
+    return folder
+
+
+def _sample(number: int) -> Sample:
+    image = seeded_numpy(0, number).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    return Sample(f"{number:016x}", encode_png(image), "png", f"a picture of {number}", {})
+
+
+def test_fingerprints_of_several_shards_come_in_the_wanted_order(shards):
+    parts = [shard_fingerprints(shards / f"{shard}.tar") for shard in ("00001", "00000")]
+    wanted = [f"{number:016x}" for number in (4, 0, 2)]
+    joined = join_fingerprints(parts, wanted)
+    assert joined.uid.tolist() == wanted
+    assert joined.hash[1] == parts[1].hash[0]
+
+
+def test_every_picture_of_a_shard_is_measured(shards):
+    measured = shard_contrasts(shards / "00000.tar")
+    assert measured["uid"].tolist() == [f"{number:016x}" for number in range(3)]
+    assert (measured["contrast"] > 3).all()
+
+
+def ledger() -> pd.DataFrame:
+    uids = [f"{number:016x}" for number in range(6)]
+    captions = [f"a picture of {number}" for number in range(6)]
+    shards_of = ["00000"] * 3 + ["00001"] * 3
+    return pd.DataFrame({"uid": uids, "shard": shards_of, "caption": captions, "split": "train"})
+
+
+def test_the_filter_page_shows_every_rule_with_its_pictures(shards):
+    facts = ledger().assign(
+        width=64, height=64, contrast=[0.5, 9, 9, 9, 9, 9], similarity=0.5,
+        evidence=[5.0, -2.0, 0.5, 1.5, 4.0, 5.0], score_unsafe=[-1.0, -1.0, -1.0, -1.0, -1.0, 3.0],
+    )  # fmt: skip
+    config = FilterConfig(unsafe_prompts=["a sign"])
+    page = filter_page(judge(facts, config), ledger(), shards, config)
+    for words in ("2 of 6 scraped pairs", "similarity too low", "unsafe", "image blank", "kept least surely"):
+        assert words in page
+
+
+def test_the_duplicate_page_shows_groups_side_by_side(shards):
+    uid = ledger()["uid"]
+    verdicts = pd.DataFrame(
+        {
+            "uid": uid,
+            "fate": [
+                "kept",
+                "deduplicate.exact",
+                "deduplicate.semantic",
+                "deduplicate.perceptual",
+                "kept",
+                "kept",
+            ],
+            "duplicate_of": [None, uid[0], uid[0], uid[4], None, None],
+            "cosine": [None, 1.0, 0.95, 0.99, None, None],
+            "group": [uid[0], uid[0], uid[0], uid[4], uid[4], uid[5]],
+        }
+    )
+    page = duplicate_page(verdicts, ledger(), shards, DuplicateConfig())
+    assert "3 of 6 pictures are kept" in page
+    assert f"3 pictures, {uid[0]} is kept" in page
+    none = verdicts.assign(fate="kept", duplicate_of=None, cosine=np.nan, group=uid)
+    assert "6 of 6 pictures are kept" in duplicate_page(none, ledger(), shards, DuplicateConfig())
