@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 class AuditSamplesConfig:
     """Prompts that name no group, by the word with which training captions name the same thing."""
 
-    prompts: dict[str, str | None] = field(default_factory=dict)  # {chef: a picture of a chef}; null drops one
+    prompts: dict[str, str | None] = field(
+        default_factory=dict
+    )  # {chef: a picture of a chef}; null drops one
     samples_per_prompt: int = 64
+    axes: list[str] = field(default_factory=list)  # of audit_axes; none: all
     prior_guidance: float = 1.0  # more would sharpen the very shares that are measured
     min_spread: float = 0.5  # of the variety of training pictures; below it a prompt has collapsed
-    training_references: int = 400  # at most, by prompt, for the comparison of variety
+    least_references: int = 20  # training pictures that say the word; a prompt with fewer is left out
+    most_references: int = 400  # for the comparison of variety, by prompt
 
     def __post_init__(self) -> None:
         if not any(self.prompts.values()):

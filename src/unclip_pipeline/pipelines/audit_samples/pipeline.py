@@ -26,6 +26,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "dataset": "dataset",
                     "audit_labels": "audit_labels",
                     "clip": "clip_weights",
+                    "axes": "params:audit_axes",
                     "audit_data": "params:audit_data",
                     **config,
                 },
