@@ -85,3 +85,22 @@ def test_amplification_is_the_worked_example_and_opposite_changes_cancel(generat
 def test_the_same_seed_gives_the_same_audit():
     again = audit_prompts(PROMPTS, min_spread=0.5, seed=0)
     pd.testing.assert_frame_equal(AUDIT.parity, again.parity)
+
+
+def test_training_shares_count_each_picture_as_often_as_the_model_saw_it():
+    training = Pictures(
+        pd.DataFrame({"group": ["amber", "teal"] * 30}), {"clip": RNG.normal(size=(60, 5))},
+        np.tile([3.0, 1.0], 30),
+    )  # fmt: skip
+    drawn = Pictures(PROMPTS[0].drawn.labels, {"clip": PROMPTS[0].drawn.features["clip"]})
+    audit = audit_prompts([Prompt("chef", "a chef", drawn, training)], min_spread=0.5, seed=0)
+    assert audit.shares.set_index("group")["training"].to_dict() == {
+        "amber": 0.75,
+        "teal": 0.25,
+        "unknown": 0,
+    }
+
+
+def test_an_audit_without_prompts_says_so_and_does_not_fail():
+    metrics = audit_metrics(audit_prompts([], min_spread=0.5, seed=0))
+    assert metrics == {"prompts": 0, "prompts_collapsed": 0, "differences_shown": 0}

@@ -101,9 +101,9 @@ def test_a_stage_that_did_not_run_leaves_no_section():
 def test_the_waterfall_adds_up_from_listed_to_kept():
     fates = ["kept"] * 70 + ["scrape.http_404"] * 12 + ["filter.unsafe"] * 8 + ["deduplicate.exact"] * 10
     text = re.sub(r"<[^>]+>", " ", waterfall_section(pd.DataFrame({"fate": fates})))
-    left = [int(n) for n in re.findall(r"(?:listed|after \w+)\s+(\d+)", text)]
-    assert left == [100, 88, 80, 70]
-    assert [int(n) for n in re.findall(r"−(\d+)", text)] == [12, 8, 10]
+    assert [int(n) for n in re.findall(r"(?:listed|kept)\s+(\d+)", text)] == [100, 70]
+    steps = re.findall(r"−(\d+)\s+[\d.]+%\s+(\d+)", text)
+    assert [(int(lost), int(left)) for lost, left in steps] == [(12, 88), (8, 80), (10, 70)]
 
 
 @pytest.mark.parametrize("nearest_rows", [0, 1])

@@ -33,3 +33,9 @@ def test_every_distance_stands_beside_its_floor_and_variety_comes_first():
     page = samples_audit_page(SAMPLES, SPREAD, SHARES, PARITY, {})
     assert page.index(">Variety<") < page.index(">Distance from the training shares<")
     assert re.search(r"0\.210.*?0\.080.*?\[0\.100, 0\.300\]", page, re.S)
+
+
+def test_an_audit_without_prompts_is_a_page_all_the_same():
+    assert ">Variety<" in samples_audit_page(
+        SAMPLES.head(0), SPREAD.head(0), SHARES.head(0), PARITY.head(0), {}
+    )

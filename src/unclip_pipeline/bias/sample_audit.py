@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
-from unclip_pipeline.bias.samples import parity, spread
+from unclip_pipeline.bias.samples import Parity, parity, spread
 from unclip_pipeline.corpus.intervals import wilson
 from unclip_pipeline.seeds import seeded_numpy
 
@@ -17,7 +17,8 @@ class Pictures(NamedTuple):
     """Pictures of one prompt: a label per audit axis, and features per space."""
 
     labels: pd.DataFrame
-    features: Mapping[str, Float[np.ndarray, "_ _"]]
+    features: Mapping[str, Float[np.ndarray, "_ _"]]  # of all of them, or of some at random
+    weights: Float[np.ndarray, " n"] | None = None  # how often the model saw each; None: all alike
 
 
 class Prompt(NamedTuple):
@@ -27,9 +28,13 @@ class Prompt(NamedTuple):
     training: Pictures
 
 
+SPREAD_COLUMNS = ["word", "prompt", "space", "ratio", "low", "high", "collapsed"]
+SHARE_COLUMNS = ["word", "prompt", "axis", "group", "generated", "low", "high", "n", "training"]
+
+
 class SampleAudit(NamedTuple):
-    spread: pd.DataFrame  # word, prompt, space, ratio, low, high, collapsed
-    shares: pd.DataFrame  # word, prompt, axis, group, generated, low, high, n, training
+    spread: pd.DataFrame
+    shares: pd.DataFrame
     parity: pd.DataFrame  # word, prompt, axis, and the fields of Parity, q
 
 
@@ -41,21 +46,24 @@ def audit_prompts(prompts: list[Prompt], *, min_spread: float, seed: int) -> Sam
         for axis in prompt.drawn.labels:
             shares += _share_rows(prompt, axis)
             parities.append(_parity_row(prompt, axis, seed))
-    tested = pd.DataFrame(parities)
-    tested["q"] = stats.false_discovery_control(tested["p"])
-    return SampleAudit(pd.DataFrame(spreads), pd.DataFrame(shares), tested)
+    tested = pd.DataFrame(parities, columns=["word", "prompt", "axis", *Parity._fields])
+    tested["q"] = stats.false_discovery_control(tested["p"].to_numpy(float)) if len(tested) else []
+    return SampleAudit(
+        pd.DataFrame(spreads, columns=SPREAD_COLUMNS), pd.DataFrame(shares, columns=SHARE_COLUMNS), tested
+    )
 
 
 def audit_metrics(audit: SampleAudit) -> dict[str, float | int]:
     """Write the audit as flat metrics; distances carry the floor that parity gives at the same n."""
     collapsed = audit.spread.groupby("word")["collapsed"].any()
-    readable = audit.parity[~audit.parity["word"].map(collapsed)]
+    readable = audit.parity[~audit.parity["word"].isin(collapsed[collapsed].index)]
     metrics: dict[str, float | int] = {
         "prompts": len(collapsed),
         "prompts_collapsed": int(collapsed.sum()),
-        "spread_min": float(audit.spread["ratio"].min()),
         "differences_shown": int((readable["q"] < 0.05).sum()),
     }
+    if len(audit.spread):
+        metrics["spread_min"] = float(audit.spread["ratio"].min())
     for axis, rows in audit.shares.groupby("axis", sort=False):
         metrics[f"amplification_{axis}"] = amplification(rows)
     for one in audit.spread.itertuples():
@@ -95,29 +103,29 @@ def _spread_rows(prompt: Prompt, min_spread: float) -> list[dict]:
 
 
 def _share_rows(prompt: Prompt, axis: str) -> list[dict]:
-    drawn, training, groups = _counts(prompt, axis)
-    n = int(drawn.sum())
+    counts, training = _counts(prompt, axis)
+    n = int(counts.sum())
     rows = []
-    for group, count, share in zip(groups, drawn, training / training.sum(), strict=True):
+    for group, count in counts.items():
         interval = wilson(int(count), n)
         rows.append({
             "word": prompt.word, "prompt": prompt.text, "axis": axis, "group": group, "generated": count / n,
-            "low": interval.low, "high": interval.high, "n": n, "training": float(share),
+            "low": interval.low, "high": interval.high, "n": n, "training": float(training[group]),
         })  # fmt: skip
     return rows
 
 
 def _parity_row(prompt: Prompt, axis: str, seed: int) -> dict:
-    drawn, training, _ = _counts(prompt, axis)
+    counts, training = _counts(prompt, axis)
     random = seeded_numpy(seed, "sample_audit", prompt.word, axis)
-    found = parity(drawn, training / training.sum(), random)
+    found = parity(counts.to_numpy(int), training.to_numpy(float), random)
     return {"word": prompt.word, "prompt": prompt.text, "axis": axis, **found._asdict()}
 
 
-def _counts(prompt: Prompt, axis: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Count groups in both sets; a group that only one of them has counts 0 in the other."""
+def _counts(prompt: Prompt, axis: str) -> tuple[pd.Series, pd.Series]:
+    """Count drawn pictures by group, and give the shares of training; a group in one only is 0 in the other."""
     drawn, training = prompt.drawn.labels[axis], prompt.training.labels[axis]
     groups = sorted(set(drawn) | set(training))
-    return *(
-        labels.value_counts().reindex(groups, fill_value=0).to_numpy() for labels in (drawn, training)
-    ), groups
+    weights = np.ones(len(training)) if prompt.training.weights is None else prompt.training.weights
+    weighted = pd.Series(weights).groupby(training.to_numpy()).sum().reindex(groups, fill_value=0.0)
+    return drawn.value_counts().reindex(groups, fill_value=0), weighted / weighted.sum()

@@ -11,6 +11,7 @@ from unclip_pipeline.cards import charts, theme
 from unclip_pipeline.cards.evaluation import copies_section, figures_section, samples_section, ways_section
 from unclip_pipeline.cards.figures import figure, figures, interval, label, number
 from unclip_pipeline.cards.tables import figure_table, rows_table
+from unclip_pipeline.corpus.ledger import waterfall
 
 Metrics = Mapping[str, Any]
 GRID_PICTURES = 32
@@ -60,35 +61,20 @@ def overview_page(
 
 def waterfall_section(ledger: pd.DataFrame) -> str:
     """Show what became of every URL: rows lost by stage and reason, and rows kept."""
-    total, rows = len(ledger), []
-    fates = ledger["fate"].value_counts()
-    left = total
-    dropped = {fate: int(count) for fate, count in fates.items() if fate != "kept"}
-    rows.append([_strong("listed"), number(total), "", "100%", charts.bar(1, "kept")])
-    for stage in _stage_order(dropped):
-        reasons = {fate: count for fate, count in dropped.items() if fate.partition(".")[0] == stage}
-        left -= sum(reasons.values())
-        for fate, count in sorted(reasons.items(), key=lambda item: -item[1]):
-            reason = escape(label(fate.partition(".")[2]))
+    total = len(ledger)
+    rows = []
+    for one in waterfall(ledger).itertuples():
+        if one.reason:
+            lost, share = -one.pairs, -one.pairs / total
+            name = f"&emsp;{escape(one.stage)}: {escape(label(one.reason))}"
+            rows.append([name, "", f"−{number(lost)}", _percent(share), charts.bar(share), number(one.left)])
+        else:
+            share = one.left / total
+            name = f"<b>{escape(one.stage)}</b>"
             rows.append(
-                [
-                    f"&emsp;{stage}: {reason}",
-                    "",
-                    f"−{number(count)}",
-                    _percent(count / total),
-                    charts.bar(count / total),
-                ]
+                [name, f"<b>{number(one.left)}</b>", "", _percent(share), charts.bar(share, "kept"), ""]
             )
-        rows.append(
-            [
-                _strong(f"after {stage}"),
-                number(left),
-                "",
-                _percent(left / total),
-                charts.bar(left / total, "kept"),
-            ]
-        )
-    columns = ["", "rows", "lost", "of all", ""]
+    columns = ["", "URLs", "lost", "of all", "", "left"]
     lead = "Every URL has one fate. The rows add up: nothing is dropped without a counted reason."
     return theme.section("From URLs to a dataset", lead, rows_table(columns, rows, frozenset({1, 2, 3})))
 
@@ -176,15 +162,5 @@ def _evaluation_tiles(evaluated: Metrics) -> list[str]:
     return tiles
 
 
-def _stage_order(fates: Mapping[str, int]) -> list[str]:
-    known = ("scrape", "filter", "deduplicate")
-    stages = {fate.partition(".")[0] for fate in fates}
-    return [stage for stage in known if stage in stages] + sorted(stages - set(known))
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}%"
-
-
-def _strong(words: str) -> str:
-    return f"<b>{escape(words)}</b>"

@@ -36,6 +36,8 @@ def prompts_to_compare(
 
     Both are labelled in the same way. A prompt whose word too few captions say is left out.
     """
+    if missing := sorted(set(config.axes) - set(axes)):
+        raise ValueError(f"audit_samples.axes names {missing}, the axes of audit_axes are {sorted(axes)}")
     axes = {axis: axes[axis] for axis in config.axes or axes}
     labels = training_labels.set_index("uid")[list(axes)]
     train = dataset.rows("train")
