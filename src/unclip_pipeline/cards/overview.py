@@ -119,7 +119,17 @@ def links_section(measured: Mapping[str, Metrics]) -> str:
 
 
 WITH_REPORT = frozenset(
-    {"filter", "deduplicate", "audit_data", "evaluate", "audit_samples", "release_model", "scorecard"}
+    {
+        "scrape",
+        "filter",
+        "deduplicate",
+        "audit_data",
+        "release_dataset",
+        "evaluate",
+        "audit_samples",
+        "release_model",
+        "scorecard",
+    }
 )
 
 

@@ -1,0 +1,121 @@
+"""The evaluation's nodes on the real classes with random weights, and on samples whose answer is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tiny_stack import SAMPLING, tiny_dataset, tiny_weights
+from unclip_pipeline.corpus.images import encode_png
+from unclip_pipeline.corpus.released import Dataset
+from unclip_pipeline.pipelines.evaluate import nodes
+from unclip_pipeline.pipelines.evaluate.plan import EvaluateConfig, make_plan
+
+CONFIG = EvaluateConfig(
+    heldout_prompts=40,
+    seen_prompts=24,
+    retrieval_among=10,
+    copies_false_positive_rate=0.05,
+    seen_references=60,
+)
+
+
+@pytest.fixture(scope="module")
+def stack():
+    return tiny_weights()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, stack) -> Path:
+    return tiny_dataset(tmp_path_factory.mktemp("evaluate") / "dataset", stack["clip"])
+
+
+@pytest.fixture(scope="module")
+def samples(folder, stack) -> pd.DataFrame:
+    return nodes.draw(folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=0)
+
+
+def _measure(samples, folder, stack):
+    return nodes.measure(samples, folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=0)
+
+
+def _with_pictures(samples, folder, rows_by_uid):
+    """The samples table with other pictures in it: those of the dataset's rows."""
+    dataset = Dataset.open(folder)
+    rows = samples["uid"].map(rows_by_uid).to_numpy()
+    pictures = dataset.images(rows, 32).transpose(0, 2, 3, 1)
+    return samples.assign(png=[encode_png(np.ascontiguousarray(picture)) for picture in pictures])
+
+
+def test_the_plan_uses_no_row_twice_and_keeps_the_splits_apart(folder):
+    dataset = Dataset.open(folder)
+    plan = make_plan(dataset, CONFIG, seed=0)
+    rows = np.concatenate(plan)
+    assert len(set(rows.tolist())) == len(rows) == 40 + 40 + 24 + 60
+    split = dataset.index["split"].to_numpy()
+    assert set(split[np.concatenate([plan.heldout, plan.others])]) == {"heldout"}
+    assert set(split[np.concatenate([plan.seen, plan.seen_references])]) == {"train"}
+
+
+def test_the_plan_is_replayed_by_the_same_seed_and_changed_by_another(folder):
+    dataset = Dataset.open(folder)
+    first, same, other = (make_plan(dataset, CONFIG, seed=seed) for seed in (0, 0, 1))
+    assert (first.heldout == same.heldout).all() and (first.heldout != other.heldout).any()
+
+
+def test_too_few_held_out_pictures_are_refused_with_the_next_move(folder):
+    with pytest.raises(ValueError, match="raise the share that is held out"):
+        make_plan(replace(Dataset.open(folder), index=Dataset.open(folder).index.head(40)), CONFIG, seed=0)
+
+
+def test_every_held_out_caption_is_drawn_in_three_ways_and_training_ones_with_the_prior(samples):
+    counts = samples.groupby(["condition", "held_out"]).size().to_dict()
+    assert counts == {("image", True): 40, ("prior", False): 24, ("prior", True): 40, ("text", True): 40}
+    assert samples["sample"].is_unique
+
+
+def test_the_true_way_decodes_the_embedding_that_lies_in_the_dataset(samples, folder):
+    dataset = Dataset.open(folder)
+    one = samples[samples["condition"] == "image"].iloc[3]
+    row = dataset.index.index[dataset.index["uid"] == one.uid].to_numpy()
+    assert np.allclose(one.embedding, dataset.image_embeddings(row)[0])
+
+
+def test_drawing_again_gives_the_same_pictures(samples, folder, stack):
+    again = nodes.draw(folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=0)
+    assert (again["png"] == samples["png"]).all()
+
+
+def test_a_model_that_gives_back_training_pictures_is_caught_and_they_are_named(samples, folder, stack):
+    dataset = Dataset.open(folder)
+    plan = make_plan(dataset, CONFIG, seed=0)
+    uids = samples["uid"].unique()
+    copied = dict(
+        zip(uids, np.resize(np.concatenate([plan.seen, plan.seen_references]), len(uids)), strict=True)
+    )
+    metrics, nearest = _measure(_with_pictures(samples, folder, copied), folder, stack)
+    assert metrics["copies_tiles_heldout_excess_low"] > 0.7
+    assert metrics["copies_clip_heldout_excess_low"] > 0.7
+    first = nearest[(nearest["rank"] == 1) & (nearest["measure"] == "tiles")].set_index("sample")["uid"]
+    shown = samples[samples["condition"] == "prior"]
+    assert first[shown["sample"]].tolist() == dataset.uids(shown["uid"].map(copied).to_numpy())
+
+
+def test_true_pictures_in_place_of_samples_score_exactly_like_real_ones(samples, folder, stack):
+    dataset = Dataset.open(folder)
+    own = {uid: row for row, uid in enumerate(dataset.index["uid"])}
+    metrics, _ = _measure(_with_pictures(samples, folder, own), folder, stack)
+    for measure in ("fd_clip", "fd_random", "kid_clip", "coverage_random", "clip_score", "sharpness"):
+        assert metrics[f"{measure}_prior"] == pytest.approx(metrics[f"{measure}_real"], rel=1e-6, abs=1e-9)
+    assert metrics["copies_tiles_heldout_excess"] <= 0
+
+
+def test_figures_carry_interval_number_extractor_and_guidance_and_the_page_shows_them(samples, folder, stack):
+    metrics, nearest = _measure(samples, folder, stack)
+    assert metrics["fd_clip_prior_n"] == 40 and metrics["fd_clip_prior_low"] <= metrics["fd_clip_prior"]
+    assert metrics["extractor_random"].startswith("random-conv") and metrics["guidance_prior"] == 1.5
+    assert list(metrics)[:2] == ["r_precision_prior", "fd_clip_prior"]
+    page = nodes.report(metrics, samples, nearest, folder)
+    assert page.count("data:image/png") > 100 and metrics["extractor_clip"] in page
