@@ -206,7 +206,7 @@ def draw_small(
     told = _unet_denoiser(decoder, _condition(image_embeddings, text))
     untold = _unet_denoiser(decoder, _condition(no_image, _repeated(empty, len(noise))))
     denoise = clipped(guided(told, untold, sampling.decoder_guidance))
-    shape, schedule = (3, *[decoder.config.side_px] * 2), named_schedule(decoder.config.schedule)
+    shape, schedule = (3, *[decoder.config.side_px] * 2), named_schedule(decoder.config.schedule, shift=decoder.config.schedule_shift)
     return to_uint8(
         _sample(denoise, shape, noise, schedule, sampling.decoder_steps, sampling, decoder.device)
     )
@@ -231,7 +231,7 @@ def draw_large(
         denoise if config.residual_scale else clipped(denoise),
         (3, config.side_px, config.side_px),
         noise,
-        named_schedule(config.schedule),
+        named_schedule(config.schedule, shift=config.schedule_shift),
         sampling.upsampler_steps,
         sampling,
         upsampler.device,
@@ -244,7 +244,7 @@ def _condition(image_embeddings: Float[Tensor, "n d"], text: Text) -> Condition:
 
 
 def _unet_denoiser(unet: Unet, condition: Condition) -> Denoiser:
-    schedule, config = named_schedule(unet.config.schedule), unet.config
+    schedule, config = named_schedule(unet.config.schedule, shift=unet.config.schedule_shift), unet.config
 
     def denoise(x_t: Tensor, t: Tensor) -> Denoised:
         output = unet(x_t, t, condition)

@@ -57,9 +57,19 @@ def linear_schedule(steps: int = 1_000) -> Schedule:
     return schedule_from_betas(torch.linspace(scale * 1e-4, scale * 0.02, steps, dtype=torch.float64))
 
 
-def named_schedule(name: Literal["cosine", "linear"], steps: int = 1_000) -> Schedule:
-    """The schedule a network's configuration names."""
-    return {"cosine": cosine_schedule, "linear": linear_schedule}[name](steps)
+def shifted(schedule: Schedule, factor: float) -> Schedule:
+    """Multiply the signal-to-noise ratio of every step by factor^2 (Hoogeboom et al., 2023, section 3.1).
+
+    Below 1 more steps are spent where the picture as a whole is decided.
+    """
+    snr = schedule.alpha_bar.double() / (1 - schedule.alpha_bar.double()) * factor**2
+    return Schedule((snr / (1 + snr)).float())
+
+
+def named_schedule(name: Literal["cosine", "linear"], steps: int = 1_000, *, shift: float = 1.0) -> Schedule:
+    """The schedule a network's configuration names; a shift of 1 changes nothing."""
+    schedule = {"cosine": cosine_schedule, "linear": linear_schedule}[name](steps)
+    return schedule if shift == 1 else shifted(schedule, shift)
 
 
 def sampling_steps(schedule: Schedule, count: int) -> Int[Tensor, " s"]:

@@ -40,6 +40,7 @@ class UnetConfig:
     low_side_px: int = 0  # super-resolution: side of the smaller picture that is enlarged; 0 is none
     residual_scale: float = 0.0  # x_0 is (picture - enlarged smaller one) / this; 0: x_0 is the picture
     schedule: Literal["cosine", "linear"] = "cosine"
+    schedule_shift: float = 1.0  # factor on the square root of every step's signal-to-noise ratio
 
     def __post_init__(self) -> None:
         for name in ("channels", "attention"):  # YAML gives lists
@@ -53,6 +54,8 @@ class UnetConfig:
             raise ValueError(
                 f"residual_scale is for super-resolution, got {self.residual_scale=} with low_side_px=0; set both"
             )
+        if self.schedule_shift <= 0:
+            raise ValueError(f"schedule_shift is a factor above 0, got {self.schedule_shift}; 1 shifts nothing")
         factor = self.unshuffle * 2 ** (len(self.channels) - 1)
         if self.side_px % factor:
             raise ValueError(
@@ -74,6 +77,7 @@ class UnetConfig:
             "condition_width: its networks map embeddings linearly": self.condition_width > 0,
             "residual_scale: its super-resolution predicts the picture itself": self.residual_scale > 0,
             "schedule linear: its scheduler knows cosine only": self.schedule == "linear",
+            "schedule_shift: its scheduler has none": self.schedule_shift != 1,
             "text_embedding off: its decoder adds the text embedding to the time embedding": not (
                 self.text_embedding or self.low_side_px
             ),

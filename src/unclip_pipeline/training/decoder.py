@@ -19,7 +19,15 @@ from unclip_pipeline.training.pairs import Pairs, Rows
 from unclip_pipeline.training.prior import replaced_text, texts
 
 # Layers that touch pixels, steps or embeddings
-ADAMW_LAYERS = ("conv_in.*", "conv_out.*", "time.0.*", "text_in.*", "embed.*")
+ADAMW_LAYERS = (
+    "conv_in.*",
+    "conv_out.*",
+    "time.0.*",
+    "text_in.*",
+    "embed.to_time.*",
+    "embed.to_tokens.*",
+    "embed.trunk.0.*",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +95,7 @@ def draw_dropped(count: int, config: DecoderTraining, generator: torch.Generator
 
 def decoder_loss(config: DecoderTraining, empty: Text, architecture: UnetConfig) -> Loss[DecoderBatch]:
     """Squared error of the network's target, weighted by min-SNR if asked."""
-    schedule = named_schedule(architecture.schedule)
+    schedule = named_schedule(architecture.schedule, shift=architecture.schedule_shift)
 
     def loss(
         unet: Unet, batch: DecoderBatch, generator: torch.Generator
