@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from unclip_pipeline.cards.overview import Origin, overview_page, waterfall_section
+from unclip_pipeline.cards.overview import (
+    Origin,
+    attributes_section,
+    data_audit_section,
+    overview_page,
+    sample_audit_section,
+    waterfall_section,
+)
 
 ORIGIN = Origin("4b2c9d0e11aa22bb", "conv-128-9a8b", "710a998abcdef0123+dirty", 3)
 VOID = {"meta", "img", "line", "circle", "polyline", "br", "link"}
@@ -96,6 +103,26 @@ def test_a_stage_that_did_not_run_leaves_no_section():
     assert "planted truth" not in _page()
     scored = _page(metrics={"scorecard": {"duplicates_precision": 0.99}})
     assert "planted truth" in scored
+
+
+def test_attributes_are_crossed_with_ways_of_drawing_beside_chance():
+    scored = {
+        "drawn_chance_shape": 0.125, "drawn_prior_heldout_shape": 0.7, "drawn_prior_heldout_shape_low": 0.6,
+        "drawn_prior_heldout_shape_high": 0.8, "drawn_text_heldout_shape": 0.3, "drawn_image_heldout_shape": 0.9,
+    }  # fmt: skip
+    table = attributes_section(scored)
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", table)
+    assert [re.sub(r"<.*", "", cell) for cell in cells] == ["shape", "0.125", "0.300", "0.700", "0.900"]
+    assert "[0.600, 0.800]" in table and "zero-shot" not in table
+
+
+def test_audits_are_crossed_by_group_with_stages_and_training():
+    data = {"share_group_amber_scraped": 0.4, "share_group_amber_filtered": 0.3, "rows": 9}
+    assert re.findall(r"0\.[34]00", data_audit_section(data)) == ["0.400", "0.300"]
+    drawn = {"share_hair_chef_long": 0.6, "share_hair_chef_long_training": 0.5, "tv_hair_chef": 0.1,
+             "tv_hair_chef_floor": 0.07, "spread_clip_chef": 0.8}  # fmt: skip
+    text = re.sub(r"<[^>]+>", " ", sample_audit_section(drawn))
+    assert re.search(r"hair chef\s+0\.100\s+0\.070", text) and re.search(r"long\s+0\.500\s+0\.600", text)
 
 
 def test_the_waterfall_adds_up_from_listed_to_kept():

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from unclip_pipeline.cards import gallery, theme
-from unclip_pipeline.cards.figures import figure, interval, label, number
-from unclip_pipeline.cards.tables import figure_table, rows_table
+from unclip_pipeline.cards.figures import figure, label, number
+from unclip_pipeline.cards.tables import cell, figure_table, rows_table
 
 Metrics = Mapping[str, Any]
 PROMPTS_COMPARED = 20
@@ -165,9 +165,9 @@ def measures_table(metrics: Metrics, measures: tuple[Measure, ...], ways: Mappin
     """Write one row per measure and one column per way of drawing; what was not measured is a dash."""
     rows = []
     for measure in measures:
-        cells = [_cell(metrics, f"{measure.stem}_{way}") for way in ways]
+        cells = [cell(metrics, f"{measure.stem}_{way}") for way in ways]
         chance = metrics.get(f"{measure.stem}_chance")
-        if any(cell != "–" for cell in cells):
+        if any(text != "–" for text in cells):
             rows.append(
                 [escape(measure.words), *cells, number(chance) if chance is not None else "–", measure.better]
             )
@@ -183,7 +183,7 @@ def copies_table(metrics: Metrics) -> str:
             stem = f"copies_{measure}_{group}"
             if f"{stem}_flagged" in metrics:
                 p = metrics.get(f"{stem}_nearer_p")
-                cells = [_cell(metrics, f"{stem}_{kind}") for kind in ("flagged", "reference", "excess")]
+                cells = [cell(metrics, f"{stem}_{kind}") for kind in ("flagged", "reference", "excess")]
                 rows.append([group_words, words, *cells, number(p)])
     columns = ["samples for", "distance", "flagged", "flagged without copying", "excess", "p (nearer)"]
     return rows_table(columns, rows, frozenset({2, 3, 4, 5}))
@@ -215,10 +215,3 @@ def _protocol(evaluated: Metrics) -> str:
     texts = {label(name): value for name, value in evaluated.items() if isinstance(value, str)}
     used = {label(name): number(value) for name, value in evaluated.items() if name.startswith("guidance_")}
     return theme.facts_line({**texts, **used})
-
-
-def _cell(metrics: Metrics, name: str) -> str:
-    one = figure(metrics, name)
-    if one is None:
-        return "–"
-    return f'{number(one.value)}<span class="interval">{interval(one)}</span>'

@@ -10,7 +10,7 @@ import pandas as pd
 from unclip_pipeline.cards import charts, theme
 from unclip_pipeline.cards.evaluation import copies_section, figures_section, samples_section, ways_section
 from unclip_pipeline.cards.figures import figure, figures, interval, label, number
-from unclip_pipeline.cards.tables import figure_table, rows_table
+from unclip_pipeline.cards.tables import cross_table, figure_table, rows_table
 from unclip_pipeline.corpus.ledger import waterfall
 
 Metrics = Mapping[str, Any]
@@ -40,19 +40,20 @@ def overview_page(
 ) -> str:
     """Write the page; a stage whose metrics are None (the scorecard outside the world) is left out."""
     measured = {stage: stage_metrics for stage, stage_metrics in metrics.items() if stage_metrics}
-    evaluated = measured.get("evaluate", {})
+    evaluated, scored = measured.get("evaluate", {}), measured.get("scorecard", {})
     return theme.document(
         "unCLIP Pipeline: report",
         _header(origin, ledger, measured),
         samples_section(samples, GRID_PICTURES),
         ways_section(samples, pictures_by_uid, COMPARED_PROMPTS),
+        attributes_section(scored),
         figures_section(evaluated),
         waterfall_section(ledger),
         curves_section(histories),
         copies_section(evaluated, samples, nearest, pictures_by_uid, NEAREST_SHOWN),
-        stage_section("audit_data", "Who is in the data", measured),
-        stage_section("audit_samples", "Who the model draws when nobody asks", measured),
-        stage_section("scorecard", "Against the planted truth", measured),
+        data_audit_section(measured.get("audit_data", {})),
+        sample_audit_section(measured.get("audit_samples", {})),
+        scorecard_section(scored),
         links_section(measured),
         "<footer>Intervals are 95%. Chance is what guessing reaches; the value of real pictures is what a "
         "perfect model would score at the same number of pictures.</footer>",
@@ -100,12 +101,71 @@ def curves_section(histories: Mapping[str, pd.DataFrame]) -> str:
     return theme.section("Training", lead, f'<div class="curves">{"".join(panels)}</div>')
 
 
-def stage_section(stage: str, title: str, measured: Mapping[str, Metrics]) -> str:
-    """List every figure of a stage with its interval on a line."""
-    if stage not in measured:
+def attributes_section(scored: Metrics) -> str:
+    """Show how often drawings have what their captions name, for each way of drawing."""
+    if not scored:
         return ""
-    lead = f"Every figure of {label(stage)}; the mark shows chance or floor where there is one."
-    return theme.section(title, lead, figure_table(figures(measured[stage])))
+    ways = {"text": "text embedding", "prior": "prior", "image": "true embedding"}
+    columns = {
+        "drawn_chance_{row}": "chance",
+        **{f"drawn_{way}_heldout_{{row}}": words for way, words in ways.items()},
+        "drawn_gain_of_prior_{row}": "gain of the prior",
+        "drawn_prior_seen_{row}": "prior, seen combinations",
+        "zero_shot_{row}_heldout": "CLIP zero-shot",
+        "judge_clean_{row}": "judge on real pictures",
+    }
+    lead = (
+        "An independent network, trained on the embedded world's own renders, reads each drawing. Shares of "
+        "drawings that show what the caption names, on combinations that no training picture shows unless said."
+    )
+    table = cross_table(scored, r"drawn_prior_heldout_([a-z]+)", columns)
+    return theme.section("Does it draw what is asked", lead, table)
+
+
+def data_audit_section(audited: Metrics) -> str:
+    """Show the share of each group at every stage."""
+    if not audited:
+        return ""
+    stages = ("scraped", "filtered", "deduplicated")
+    columns = {f"share_{{row}}_{stage}": stage for stage in stages}
+    columns |= {"log_keep_ratio_{row}_total": "log keep ratio, all stages"}
+    lead = (
+        "Shares of groups among training pictures as CLIP reads them. A log keep ratio below 0 means that the "
+        "stages together kept fewer of the group than of the largest one."
+    )
+    return theme.section("Who is in the data", lead, cross_table(audited, r"share_(.+)_scraped", columns))
+
+
+def sample_audit_section(audited: Metrics) -> str:
+    """Show variety, distance from the training shares, and the shares themselves."""
+    if not audited:
+        return ""
+    lead = (
+        "Prompts that name no group. Variety first: 1 is that of training pictures, and the shares of a model "
+        "that draws one picture over and over say nothing. Distances are read beside what parity gives."
+    )
+    spread = {"spread_clip_{row}": "variety, own CLIP", "spread_random_{row}": "variety, random convolutions"}
+    distance = {
+        "tv_{row}": "distance from training shares (TV)",
+        "tv_{row}_floor": "under parity",
+        "tv_{row}_n": "n",
+    }
+    shares = {"share_{row}_training": "training", "share_{row}": "drawn"}
+    return theme.section(
+        "Who the model draws when nobody asks",
+        lead,
+        cross_table(audited, r"spread_clip_([^_]+)", spread),
+        cross_table(audited, r"tv_(.+)_floor", distance),
+        f"<details><summary>Shares by group</summary>{cross_table(audited, r'share_(.+)_training', shares)}</details>",
+    )
+
+
+def scorecard_section(scored: Metrics) -> str:
+    """List what the scorecard found about the data stages."""
+    told = ("drawn_", "zero_shot_", "judge_", "bias_samples_")
+    found = [one for one in figures(scored) if not one.name.startswith(told)]
+    lead = "Every stage of the data against what the embedded world planted; no stage saw this truth."
+    return theme.section("Against the planted truth", lead, figure_table(found)) if found else ""
 
 
 def links_section(measured: Mapping[str, Metrics]) -> str:
@@ -142,7 +202,7 @@ def _header(origin: Origin, ledger: pd.DataFrame, measured: Mapping[str, Metrics
     }
     kept = int((ledger["fate"] == "kept").sum())
     tiles = [theme.tile("pictures kept", number(kept), f"of {number(len(ledger))} listed")]
-    tiles += _evaluation_tiles(measured.get("evaluate", {}))
+    tiles += _figure_tiles({**measured.get("scorecard", {}), **measured.get("evaluate", {})})
     released = figure(measured.get("release_model", {}), "gates_passed")
     if released is not None:
         total = measured["release_model"].get("gates", released.value)
@@ -153,8 +213,9 @@ def _header(origin: Origin, ledger: pd.DataFrame, measured: Mapping[str, Metrics
     )
 
 
-def _evaluation_tiles(evaluated: Metrics) -> list[str]:
+def _figure_tiles(measured: Metrics) -> list[str]:
     wanted = (
+        ("drawn_prior_heldout_shape", "shape as asked, held-out", "drawn_chance_shape", "chance"),
         ("r_precision_prior", "picture finds its caption", "r_precision_chance", "chance"),
         ("embedding_retrieval_prior", "prior finds the picture", "embedding_retrieval_chance", "chance"),
         ("fd_clip_prior", "Fréchet distance, own CLIP", "fd_clip_real", "real pictures"),
@@ -163,11 +224,11 @@ def _evaluation_tiles(evaluated: Metrics) -> list[str]:
     )
     tiles = []
     for name, words, reference, reference_words in wanted:
-        one = figure(evaluated, name)
+        one = figure(measured, name)
         if one is not None:
             beside = interval(one)
-            if reference in evaluated:
-                beside += f" · {reference_words} {number(evaluated[reference])}"
+            if reference in measured:
+                beside += f" · {reference_words} {number(measured[reference])}"
             tiles.append(theme.tile(words, number(one.value), beside))
     return tiles
 
