@@ -24,7 +24,7 @@ from unclip_pipeline.diffusion.process import Denoised, Denoiser, x_0_of
 from unclip_pipeline.diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
 from unclip_pipeline.diffusion.schedule import Schedule, named_schedule, sampling_steps
 from unclip_pipeline.models.prior import Prior, Text, load_prior
-from unclip_pipeline.models.unet import Condition, Unet, load_unet
+from unclip_pipeline.models.unet import Condition, Unet, UnetConfig, load_unet
 from unclip_pipeline.seeds import seeded
 from unclip_pipeline.training.devices import autocast, default_device
 from unclip_pipeline.weights import Weights, load_weights
@@ -206,7 +206,7 @@ def draw_small(
     told = _unet_denoiser(decoder, _condition(image_embeddings, text))
     untold = _unet_denoiser(decoder, _condition(no_image, _repeated(empty, len(noise))))
     denoise = clipped(guided(told, untold, sampling.decoder_guidance))
-    shape, schedule = (3, *[decoder.config.side_px] * 2), named_schedule(decoder.config.schedule, shift=decoder.config.schedule_shift)
+    shape, schedule = (3, *[decoder.config.side_px] * 2), _schedule(decoder.config)
     return to_uint8(
         _sample(denoise, shape, noise, schedule, sampling.decoder_steps, sampling, decoder.device)
     )
@@ -231,7 +231,7 @@ def draw_large(
         denoise if config.residual_scale else clipped(denoise),
         (3, config.side_px, config.side_px),
         noise,
-        named_schedule(config.schedule, shift=config.schedule_shift),
+        _schedule(config),
         sampling.upsampler_steps,
         sampling,
         upsampler.device,
@@ -239,12 +239,16 @@ def draw_large(
     return to_uint8(smooth + config.residual_scale * x_0 if config.residual_scale else x_0)
 
 
+def _schedule(config: UnetConfig) -> Schedule:
+    return named_schedule(config.schedule, shift=config.schedule_shift)
+
+
 def _condition(image_embeddings: Float[Tensor, "n d"], text: Text) -> Condition:
     return Condition(image_embeddings, text.embedding, text.hidden, text.mask)
 
 
 def _unet_denoiser(unet: Unet, condition: Condition) -> Denoiser:
-    schedule, config = named_schedule(unet.config.schedule, shift=unet.config.schedule_shift), unet.config
+    schedule, config = _schedule(unet.config), unet.config
 
     def denoise(x_t: Tensor, t: Tensor) -> Denoised:
         output = unet(x_t, t, condition)

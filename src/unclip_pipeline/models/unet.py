@@ -147,7 +147,7 @@ class Unet(nn.Module):
         last = len(widths) - 1
         self.middle = nn.ModuleList([block(width, last), attend(last), block(width, last)])
         for level in reversed(range(len(widths))):
-            for number in range(config.blocks + 1):
+            for _ in range(config.blocks + 1):
                 self.up.append(nn.ModuleList([block(width + skips.pop(), level), attend(level)]))
                 width = widths[level]
             if level > 0:
@@ -200,18 +200,18 @@ class Unet(nn.Module):
         by_block = dict(zip(self._blocks(), modulations, strict=True))
         x = self.conv_in(x)
         skips = [x]
-        for block, attend in self.down:
+        for block, attention in self.down:
             x = block(x, by_block[block])
-            x = attend(x, context, mask) if isinstance(attend, Attention) else x
+            x = attention(x, context, mask) if isinstance(attention, Attention) else x
             skips.append(x)
-        first, attend, second = self.middle
+        first, attention, second = self.middle
         x = x if middle_map is None else x + middle_map
         x = first(x, by_block[first])
-        x = attend(x, context, mask) if isinstance(attend, Attention) else x
+        x = attention(x, context, mask) if isinstance(attention, Attention) else x
         x = second(x, by_block[second])
-        for block, attend, *resize in self.up:
+        for block, attention, *resize in self.up:
             x = block(torch.cat([x, skips.pop()], 1), by_block[block])
-            x = attend(x, context, mask) if isinstance(attend, Attention) else x
+            x = attention(x, context, mask) if isinstance(attention, Attention) else x
             for larger in resize:
                 x = larger(x, by_block[larger])
         x = self.conv_out(F.silu(self.norm_out(x)))

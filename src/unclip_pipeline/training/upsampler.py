@@ -119,7 +119,8 @@ def random_crops(
 
 def upsampler_loss(architecture: UnetConfig) -> Loss[UpsamplerBatch]:
     """Squared error of the network's target, on the picture or on its difference to the enlarged one."""
-    schedule, scale = named_schedule(architecture.schedule, shift=architecture.schedule_shift), architecture.residual_scale
+    schedule = named_schedule(architecture.schedule, shift=architecture.schedule_shift)
+    scale = architecture.residual_scale
 
     def loss(
         unet: Unet, batch: UpsamplerBatch, generator: torch.Generator
