@@ -111,7 +111,7 @@ def test_the_registered_model_draws_in_one_line(tracking: dict[str, mlflow.entit
 
 def test_another_threshold_neither_scrapes_nor_trains(finished: Project) -> None:
     before = snapshot(finished.path(""))
-    finished.run("kedro", "run", "--pipelines=filter", "--params=filter.min_words=4")
+    finished.run("kedro", "run", "--pipelines=filter", "--params=filter.min_caption_words=4")
     after = snapshot(finished.path(""))
     changed = {name for name in before if before[name] != after[name]} | (set(after) - set(before))
     assert changed and all(Path(name).name.startswith("filter_") for name in changed)
@@ -124,7 +124,7 @@ def test_dvc_repro_after_a_committed_run_does_nothing_and_a_threshold_reruns_onl
     finished.run("dvc", "commit", "--force", "--quiet")
     said = finished.run("dvc", "repro")
     assert "up to date" in said and "Running stage" not in said
-    dry = _after_a_change(finished, "parameters_filter.yml", "filter", "min_words", 4)
+    dry = _after_a_change(finished, "parameters_filter.yml", "filter", "min_caption_words", 4)
     running = {line.split("'")[1] for line in dry.splitlines() if line.startswith("Running stage")}
     assert "filter" in running and not running & {"render_world", "scrape", "train_clip", "embed"}
 

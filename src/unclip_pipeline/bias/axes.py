@@ -34,10 +34,11 @@ def check_axes(axes: Axes) -> None:
 
 
 def named_groups(axes: Axes) -> Axes:
-    """Leave out groups whose prompts are null: an environment drops a group of `conf/base` that way."""
+    """Leave out axes and groups that are null: an environment drops those of `conf/base` that way."""
     return {
         axis: {group: prompts for group, prompts in groups.items() if prompts is not None}
         for axis, groups in axes.items()
+        if groups is not None
     }
 
 
