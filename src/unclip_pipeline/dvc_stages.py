@@ -5,7 +5,7 @@ parameter keys it takes; its outputs are what the catalog says its nodes save.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ def stage(
 ) -> dict[str, Any]:
     """Describe one pipeline as a DVC stage."""
     read = {dataset for dataset in pipeline.inputs() if not dataset.startswith("params:")}
-    outputs = [output(dataset, catalog, project) for dataset in sorted(pipeline.all_outputs())]
+    saved = on_disk(pipeline.all_outputs(), catalog)
+    outputs = [output(dataset, catalog, project) for dataset in saved]
     kinds = {kind: [entry for of, entry in outputs if of == kind] for kind in ("outs", "metrics", "plots")}
     return {
         "cmd": f"kedro run --env=base --pipelines={name}",
@@ -44,6 +45,11 @@ def stage(
         "params": parameters(pipeline, owners),
         **{kind: entries for kind, entries in kinds.items() if entries},
     }
+
+
+def on_disk(datasets: Iterable[str], catalog: CatalogProtocol) -> list[str]:
+    """List the datasets that are files or folders, sorted; what nodes of one stage hand on in memory is not."""
+    return sorted(name for name in datasets if hasattr(catalog.get(name), "_filepath"))
 
 
 def output(dataset: str, catalog: CatalogProtocol, project: Path) -> tuple[str, Entry]:

@@ -6,7 +6,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import CatalogProtocol
 
-from unclip_pipeline.dvc_stages import dvc_yaml, imported_files, parameter_owners
+from unclip_pipeline.dvc_stages import dvc_yaml, imported_files, on_disk, parameter_owners
 from unclip_pipeline.pipeline_registry import (
     EMBEDDED_WORLD_ONLY,
     PIPELINES,
@@ -48,7 +48,10 @@ def test_every_file_a_pipeline_saves_is_an_output_of_its_stage_and_of_no_other(
     claimed: list[str] = []
     for name, stage in stages.items():
         outputs = set().union(*(names(stage.get(kind, [])) for kind in ("outs", "metrics", "plots")))
-        saved = {Path(str(catalog.get(out)._filepath)) for out in load_pipeline(name).all_outputs()}
+        saved = {
+            Path(str(catalog.get(out)._filepath))
+            for out in on_disk(load_pipeline(name).all_outputs(), catalog)
+        }
         assert {ROOT / path for path in outputs} == {ROOT / path for path in saved}, name
         claimed += outputs
     assert len(claimed) == len(set(claimed))
