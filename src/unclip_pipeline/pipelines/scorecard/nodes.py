@@ -1,7 +1,7 @@
 """Adapters between the catalog and the comparison with the planted truth."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
@@ -11,9 +11,6 @@ from unclip_pipeline.world.judge_config import JudgeConfig
 from unclip_pipeline.world.scenes import WorldConfig
 from unclip_pipeline.world.score_pictures import pictures_of, samples_table, score_bias_samples, score_samples
 from unclip_pipeline.world.scorecard import SECTIONS, estimates, exact_checks
-
-if TYPE_CHECKING:
-    from unclip_pipeline.weights import Weights
 
 MISMATCHES_SHOWN = 50
 PREFACE = (
@@ -45,7 +42,7 @@ def score_data(
 
 
 def score_clip(
-    truth: pd.DataFrame, embeddings: Path, clip_weights: "Weights", world: WorldConfig, seed: int
+    truth: pd.DataFrame, embeddings: Path, clip_weights: Any, world: WorldConfig, seed: int
 ) -> dict[str, int | float]:
     """Measure what CLIP names right on held-out pictures."""
     from unclip_pipeline.clip.encoder import load_encoder
