@@ -70,7 +70,9 @@ def train_all(folder: Path, clip, scratch: Path):
     }
 
 
-def test_stages_train_and_a_killed_run_ends_with_the_same_weights(folder, clip, tmp_path, monkeypatch, silent):
+def test_stages_train_and_a_killed_run_ends_with_the_same_weights(
+    folder, clip, tmp_path, monkeypatch, silent
+):
     unbroken = train_all(folder, clip, tmp_path / "unbroken")
     for name, (weights, metrics, history) in unbroken.items():
         assert weights.config["kind"] == name and weights.config["images_seen"] == 96

@@ -55,7 +55,9 @@ class UnetConfig:
                 f"residual_scale is for super-resolution, got {self.residual_scale=} with low_side_px=0; set both"
             )
         if self.schedule_shift <= 0:
-            raise ValueError(f"schedule_shift is a factor above 0, got {self.schedule_shift}; 1 shifts nothing")
+            raise ValueError(
+                f"schedule_shift is a factor above 0, got {self.schedule_shift}; 1 shifts nothing"
+            )
         factor = self.unshuffle * 2 ** (len(self.channels) - 1)
         if self.side_px % factor:
             raise ValueError(
