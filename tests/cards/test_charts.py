@@ -77,7 +77,7 @@ def test_siblings_belong_to_their_figure_and_are_no_figures_of_their_own():
         (17, "17"),
         (0.00012, "1.2e-04"),
         (27.08, "27.1"),
-        (0.0, "0"),
+        (0.0, "0.000"),
     ],
 )
 def test_numbers_are_written_with_the_figures_that_matter(value, text):

@@ -92,9 +92,13 @@ def uids_shown(samples: pd.DataFrame, nearest: pd.DataFrame) -> set[str]:
 def samples_section(samples: pd.DataFrame, shown: int) -> str:
     """Show what the model draws for captions that were never trained on."""
     drawn = samples[(samples["condition"] == "prior") & samples["held_out"]].head(shown)
-    pictures = [gallery.Picture(one.png, one.caption) for one in drawn.itertuples()]
+    familiar = samples[(samples["condition"] == "prior") & ~samples["held_out"]].head(shown // 2)
+    held_out, seen = (
+        [gallery.Picture(one.png, one.caption) for one in rows.itertuples()] for rows in (drawn, familiar)
+    )
     lead = "Drawn for captions of held-out pictures, in the order of the dice, none left out."
-    return theme.section("Samples", lead, gallery.grid(pictures))
+    more = ["<h3>For captions of training pictures</h3>", gallery.grid(seen)] if seen else []
+    return theme.section("Samples", lead, gallery.grid(held_out), *more)
 
 
 def ways_section(samples: pd.DataFrame, pictures_by_uid: Mapping[str, bytes], shown: int) -> str:
@@ -213,5 +217,5 @@ def _training_picture(found: Any, pictures_by_uid: Mapping[str, bytes]) -> galle
 def _protocol(evaluated: Metrics) -> str:
     """Say what the figures were computed with: guidance, extractors, dataset version."""
     texts = {label(name): value for name, value in evaluated.items() if isinstance(value, str)}
-    used = {label(name): number(value) for name, value in evaluated.items() if name.startswith("guidance_")}
+    used = {label(name): f"{value:g}" for name, value in evaluated.items() if name.startswith("guidance_")}
     return theme.facts_line({**texts, **used})

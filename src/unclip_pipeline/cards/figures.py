@@ -43,12 +43,10 @@ def label(name: str) -> str:
 
 
 def number(value: Number | None) -> str:
-    """Write a number with at most four figures; a dash where there is none."""
+    """Write a count in full and a measure with three decimals or three figures; a dash where there is none."""
     if value is None:
         return "–"
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
-    if abs(value) >= 1000:
+    if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
     if 0 < abs(value) < 0.001:
         return f"{value:.1e}"

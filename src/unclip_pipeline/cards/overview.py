@@ -89,7 +89,7 @@ def curves_section(histories: Mapping[str, pd.DataFrame]) -> str:
         x, y = history["images_seen"].to_numpy(), history["loss"].to_numpy()
         series = {"loss": (x, y), "running mean": (x, charts.smooth(y))}
         last = (
-            f"{number(float(np.mean(y[-max(1, len(y) // 20) :])))} after {number(float(x[-1]))} images"
+            f"{number(float(np.mean(y[-max(1, len(y) // 20) :])))} after {number(int(x[-1]))} images"
             if len(y)
             else ""
         )
@@ -118,7 +118,7 @@ def attributes_section(scored: Metrics) -> str:
         "An independent network, trained on the embedded world's own renders, reads each drawing. Shares of "
         "drawings that show what the caption names, on combinations that no training picture shows unless said."
     )
-    table = cross_table(scored, r"drawn_prior_heldout_([a-z]+)", columns)
+    table = cross_table(scored, r"drawn_chance_([a-z]+)", columns)
     return theme.section("Does it draw what is asked", lead, table)
 
 

@@ -27,7 +27,7 @@ a { color: var(--s0); }
 .origin { max-width: none; display: flex; flex-wrap: wrap; gap: .2rem 1.6rem; margin: .7rem 0 0; color:
   var(--quiet); font-size: .9rem; }
 .origin b { font-weight: 500; color: var(--ink); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .8rem; margin:
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: .8rem; margin:
   1.6rem 0 0; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .8rem 1rem
   .7rem; }
@@ -39,7 +39,7 @@ a { color: var(--s0); }
 figcaption { font-size: .78rem; line-height: 1.3; color: var(--quiet); margin-top: .3rem; }
 .grid img { width: 100%; }
 img { image-rendering: pixelated; border-radius: 6px; display: block; background: var(--line); }
-.rows { display: grid; gap: .9rem; }
+.rows { display: grid; gap: .9rem; margin-top: 1.2rem; }
 .row { display: grid; grid-template-columns: minmax(9rem, 16rem) repeat(var(--columns, 4), 128px); gap:
   .8rem; align-items: center; }
 .row img { width: 128px; }
