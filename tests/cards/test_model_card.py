@@ -14,7 +14,8 @@ METRICS = {
         "copies_tiles_heldout_excess": 0.013, "copies_tiles_heldout_excess_low": -0.01,
         "copies_tiles_heldout_excess_high": 0.04,
     },
-    "audit_samples": {"share_chef_amber": 0.72, "share_chef_amber_low": 0.6, "share_chef_amber_high": 0.8},
+    "audit_samples": {"share_chef_amber": 0.72, "share_chef_amber_training": 0.5},
+    "audit_data": {"share_group_amber_scraped": 0.41, "share_group_amber_deduplicated": 0.43},
 }  # fmt: skip
 GATES = pd.DataFrame({"gate": ["evaluate.r"], "value": ["0.61"], "bound": [">= 0.3"], "verdict": ["passed"]})
 FATES = {"kept": 900, "filter.unsafe": 100}

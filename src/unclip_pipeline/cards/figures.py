@@ -3,6 +3,7 @@
 `name` may have siblings: `name_low`, `name_high` (95% interval), `name_n`, `name_chance`, `name_floor`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -35,6 +36,26 @@ def figures(metrics: Mapping[str, Any]) -> list[Figure]:
     heads = [name for name in metrics if not _is_sibling(name, metrics)]
     found = (figure(metrics, name) for name in heads)
     return [one for one in found if one is not None]
+
+
+class Crossed(NamedTuple):
+    columns: list[str]
+    rows: dict[str, list[Figure | None]]
+
+
+def cross(metrics: Mapping[str, Any], rows: str, columns: Mapping[str, str]) -> Crossed:
+    """Cross figures: `rows` is a pattern whose group names the rows, `columns` are metric names with {row}.
+
+    A column that nobody measured is left out.
+    """
+    found = dict.fromkeys(match[1] for match in map(re.compile(rows).fullmatch, metrics) if match)
+    shown = {
+        name: words
+        for name, words in columns.items()
+        if any(name.format(row=row) in metrics for row in found)
+    }
+    cells = {row: [figure(metrics, name.format(row=row)) for name in shown] for row in found}
+    return Crossed(list(shown.values()), cells)
 
 
 def label(name: str) -> str:

@@ -15,9 +15,10 @@ from unclip_pipeline.cards.evaluation import (
     WAYS,
     Measure,
 )
-from unclip_pipeline.cards.figures import figure, figures, interval, label, number
+from unclip_pipeline.cards.figures import Figure, cross, figure, interval, label, number
 
 Metrics = Mapping[str, Any]
+DATA_STAGES = {f"share_{{row}}_{stage}": stage for stage in ("scraped", "filtered", "deduplicated")}
 COPY_KINDS = ("flagged", "reference", "excess")
 
 
@@ -127,14 +128,14 @@ Text in, {facts.picture_side_px} x {facts.picture_side_px} pixel picture out. Tr
 def _training_data(facts: ModelFacts, fates: Mapping[str, int], audited: Metrics) -> str:
     total = sum(fates.values())
     rows = [[fate, f"{count:,}", f"{100 * count / total:.1f}%"] for fate, count in fates.items()]
-    shares = _figures_table(audited) if audited else "The data audit was not run for this model."
+    shares = _crossed(audited, r"share_(.+)_scraped", DATA_STAGES)
     return f"""## Model and training data
 
 Every listed URL has one fate; the dataset's own card describes collection, opt-outs and limits.
 
 {markdown_table(["fate", "URLs", "of all"], rows)}
 
-What the data audit measured:
+Shares of groups among training pictures, read zero-shot by CLIP, with 95% intervals:
 
 {shares}"""
 
@@ -171,7 +172,12 @@ Share of samples nearer to a training picture than a threshold that few pictures
 
 
 def _probes(audited: Metrics, fates: Mapping[str, int]) -> str:
-    shares = _figures_table(audited) if audited else "Not measured."
+    shares = _crossed(
+        audited, r"share_(.+)_training", {"share_{row}_training": "training", "share_{row}": "drawn"}
+    )
+    distances = _crossed(
+        audited, r"tv_(.+)_floor", {"tv_{row}": "distance (TV)", "tv_{row}_floor": "under parity"}
+    )
     return f"""## Probes and evaluations of risk
 
 ### Explicit content
@@ -181,7 +187,12 @@ through was not counted by people.
 
 ### Bias and representation
 
-Shares of groups in pictures for prompts that name none, labelled zero-shot by the model's own CLIP.
+Pictures for prompts that name no group, labelled zero-shot by the model's own CLIP. Distance of their shares
+from those of the training pictures, beside what perfect parity gives at the same number of pictures:
+
+{distances}
+
+The shares:
 
 {shares}
 
@@ -209,11 +220,17 @@ def _measures(metrics: Metrics, measures: Sequence[Measure], ways: Mapping[str, 
     return markdown_table(["", *ways.values(), "chance"], rows)
 
 
-def _figures_table(metrics: Metrics) -> str:
-    rows = [[label(one.name), number(one.value), interval(one), number(one.n)] for one in figures(metrics)]
-    return markdown_table(["", "value", "95% interval", "n"], rows)
+def _crossed(metrics: Metrics, rows: str, columns: Mapping[str, str]) -> str:
+    crossed = cross(metrics, rows, columns)
+    if not crossed.rows:
+        return "Not measured."
+    lines = [[label(row), *map(_written, found)] for row, found in crossed.rows.items()]
+    return markdown_table(["", *crossed.columns], lines)
 
 
 def _cell(metrics: Metrics, name: str) -> str:
-    one = figure(metrics, name)
+    return _written(figure(metrics, name))
+
+
+def _written(one: Figure | None) -> str:
     return "–" if one is None else f"{number(one.value)} {interval(one)}".strip()

@@ -1,12 +1,11 @@
 """Tables of figures: columns that line up, intervals beside values."""
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from unclip_pipeline.cards import charts
-from unclip_pipeline.cards.figures import Figure, figure, interval, label, number
+from unclip_pipeline.cards.figures import Figure, cross, figure, interval, label, number
 
 
 def figure_table(found: Sequence[Figure]) -> str:
@@ -39,21 +38,16 @@ def rows_table(
 
 
 def cross_table(metrics: Mapping[str, Any], rows: str, columns: Mapping[str, str]) -> str:
-    """Cross figures: `rows` is a pattern whose group names the rows, `columns` are metric names with {row}.
-
-    A cell is value over interval; a column nobody measured is left out.
-    """
-    found = dict.fromkeys(match[1] for match in map(re.compile(rows).fullmatch, metrics) if match)
-    shown = {
-        name: words
-        for name, words in columns.items()
-        if any(name.format(row=row) in metrics for row in found)
-    }
-    cells = [[escape(label(row)), *(cell(metrics, name.format(row=row)) for name in shown)] for row in found]
-    return rows_table(["", *shown.values()], cells, frozenset(range(1, len(shown) + 1)))
+    """Lay out crossed figures, each over its interval."""
+    crossed = cross(metrics, rows, columns)
+    lines = [[escape(label(row)), *map(_cell, found)] for row, found in crossed.rows.items()]
+    return rows_table(["", *crossed.columns], lines, frozenset(range(1, len(crossed.columns) + 1)))
 
 
 def cell(metrics: Mapping[str, Any], name: str) -> str:
     """Write one figure with its interval below; a dash where it was not measured."""
-    one = figure(metrics, name)
+    return _cell(figure(metrics, name))
+
+
+def _cell(one: Figure | None) -> str:
     return "–" if one is None else f'{number(one.value)}<span class="interval">{interval(one)}</span>'
