@@ -46,6 +46,11 @@ def test_a_bound_that_cannot_be_read_is_refused_with_its_name(bound):
         GatesConfig(bounds={"evaluate": {"copies": bound}})
 
 
+def test_null_drops_a_gate_that_another_file_gives():
+    config = GatesConfig(bounds={"evaluate": {"copies": None, "r_precision": ">= 0.3"}})
+    assert [verdict.gate.name for verdict in _judge(config, r_precision=0.5)] == ["evaluate.r_precision"]
+
+
 def test_an_override_of_no_gate_is_refused():
     with pytest.raises(ValueError, match="names no gate"):
         GatesConfig(bounds=CONFIG.bounds, override=["evaluate.copys"])

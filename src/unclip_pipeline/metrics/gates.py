@@ -32,9 +32,9 @@ class GateError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class GatesConfig:
-    """Bounds by stage and metric, such as {evaluate: {fd_clip_prior: "<= 0.5"}}."""
+    """Bounds by stage and metric, such as {evaluate: {fd_clip_prior: "<= 0.5"}}; null drops a gate."""
 
-    bounds: dict[str, dict[str, str]]
+    bounds: dict[str, dict[str, str | None]]
     override: list[str] = field(default_factory=list)  # gates ("stage.metric") that may fail; it is recorded
 
     def __post_init__(self) -> None:
@@ -49,6 +49,7 @@ class GatesConfig:
             parse_gate(stage, metric, str(bound))
             for stage, bounds in self.bounds.items()
             for metric, bound in bounds.items()
+            if bound is not None
         ]
 
 
