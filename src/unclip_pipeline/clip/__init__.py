@@ -1,1 +1,1 @@
-"""The picture-text encoder: an open_clip model from scratch, by tag or from a file, frozen behind `Encoder`."""
+"""The picture-text encoder: open_clip's models from scratch, by tag or from a file, frozen behind `Encoder`."""

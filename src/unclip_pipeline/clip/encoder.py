@@ -1,6 +1,6 @@
 """The frozen encoder every later stage sees: pictures and captions in, raw vectors out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,16 +17,16 @@ TEXTS_AT_ONCE = 256
 
 
 class TextTokens(NamedTuple):
-    """The text tower's states after its final norm; `mask` marks those up to and including the end of the text."""
+    """The text tower's states after its final norm; `mask` marks those up to the end of each text."""
 
-    hidden: Float[Tensor, "n l w"]
+    hidden: Float[Tensor, "n l e"]
     mask: Bool[Tensor, "n l"]
 
 
 class Encoder:
-    """A frozen CLIP. Vectors are un-normalised: the norm can be divided out later, but not be got back."""
+    """A frozen CLIP. Vectors are un-normalised: a norm can be divided out later, but not be got back."""
 
-    def __init__(self, model: nn.Module, architecture: dict[str, Any], embedder_id: str):
+    def __init__(self, model: nn.Module, architecture: dict[str, Any], embedder_id: str) -> None:
         self.embedder_id = embedder_id
         self.architecture = architecture
         self.image_side_px: int = architecture["preprocessing"]["size"]
@@ -42,7 +42,7 @@ class Encoder:
 
     @property
     def logit_scale(self) -> float:
-        """Factor on cosines before the softmax that the model was trained with."""
+        """Factor on cosines before the softmax the model was trained with."""
         return float(self._model.logit_scale.exp())
 
     @torch.no_grad()
@@ -52,16 +52,14 @@ class Encoder:
 
     @torch.no_grad()
     def texts(self, captions: Sequence[str]) -> Float[Tensor, "n d"]:
-        """Embed captions; equal ones are encoded once and each batch runs on as many tokens as it needs."""
+        """Embed captions; equal ones are encoded once, and each batch runs on as many tokens as it needs."""
         unique = list(dict.fromkeys(captions))
-        if not unique:
-            return torch.zeros(0, self.width, device=self._device)
-        tower = self._model.text
-        tokens = self._tokens(unique)
-        by_length = text.end_positions(tower, tokens).argsort(stable=True)
         embeddings = torch.empty(len(unique), self.width, device=self._device)
-        for rows in by_length.split(TEXTS_AT_ONCE):
-            embeddings[rows] = text.text_embeddings(tower, text.trimmed(tower, tokens[rows]))
+        if unique:
+            tower, tokens = self._model.text, self._tokens(unique)
+            by_length = text.end_positions(tower, tokens).argsort(stable=True)
+            for rows in by_length.split(TEXTS_AT_ONCE):
+                embeddings[rows] = text.text_embeddings(tower, text.trimmed(tower, tokens[rows]))
         place = {caption: row for row, caption in enumerate(unique)}
         return embeddings[[place[caption] for caption in captions]]
 
@@ -79,7 +77,9 @@ class Encoder:
 def load_encoder(weights: Weights, device: torch.device | str = "cpu") -> Encoder:
     """Build the frozen encoder of trained or named weights."""
     if weights.config.get("kind") != "clip":
-        raise ValueError(f'an encoder is built from weights of kind "clip", got {weights.config.get("kind")!r}')
+        raise ValueError(
+            f'an encoder is built from weights of kind "clip", got {weights.config.get("kind")!r}'
+        )
     architecture = weights.config["architecture"]
     model = build_model(architecture)
     model.load_state_dict(weights.tensors)
@@ -91,29 +91,30 @@ def embedder_id_of(weights: Weights) -> str:
     architecture = weights.config["architecture"]
     seen = architecture["preprocessing"]
     mean, std = (",".join(f"{value:g}" for value in seen[key]) for key in ("mean", "std"))
-    dtype = str(weights.tensors["logit_scale"].dtype).removeprefix("torch.")
     preprocessing = f"{seen['size']}px-{seen['interpolation']}-{mean}-{std}"
+    dtype = str(weights.tensors["logit_scale"].dtype).removeprefix("torch.")
     return f"{architecture['name']}/{weights_digest(weights.tensors)}/{preprocessing}/{dtype}"
 
 
 def model_input(pixels: UInt8[Tensor, "b 3 h w"], architecture: dict[str, Any]) -> Float[Tensor, "b 3 s s"]:
-    """Crop the centre square, resize it antialiased and normalise, as the model was trained to see."""
-    preprocessing = architecture["preprocessing"]
-    side = preprocessing["size"]
-    if pixels.shape[-2:] != (side, side):
-        height, width = pixels.shape[-2:]
+    """Crop the centre square, resize it antialiased and normalise, as the model is trained to see."""
+    seen = architecture["preprocessing"]
+    side, (height, width) = seen["size"], pixels.shape[-2:]
+    if (height, width) != (side, side):
         square = min(height, width)
         top, left = (height - square) // 2, (width - square) // 2
         pixels = pixels[..., top : top + square, left : left + square].float()
-        pixels = F.interpolate(pixels, (side, side), mode=preprocessing["interpolation"], antialias=True)
+        pixels = F.interpolate(pixels, (side, side), mode=seen["interpolation"], antialias=True)
         pixels = pixels.round().clamp(0, 255)
-    mean, std = (torch.tensor(preprocessing[key], device=pixels.device)[:, None, None] for key in ("mean", "std"))
+    mean, std = (torch.tensor(seen[key], device=pixels.device)[:, None, None] for key in ("mean", "std"))
     return (pixels / 255 - mean) / std
 
 
-def make_tokenizer(architecture: dict[str, Any]) -> Any:
+def make_tokenizer(architecture: dict[str, Any]) -> Callable[[list[str]], Int[Tensor, "n l"]]:
     """Give the function from captions to padded token ids of this architecture."""
-    context_length = architecture["model"]["text_cfg"].get("context_length", 77)
-    if "tower" in architecture:
-        return open_clip.SimpleTokenizer(context_length=context_length)
-    return open_clip.get_tokenizer(architecture["name"], context_length=context_length)
+    config = architecture["model"]["text_cfg"]
+    options = {"context_length": config.get("context_length", 77), **(config.get("tokenizer_kwargs") or {})}
+    if name := config.get("hf_tokenizer_name"):
+        mode = config.get("tokenizer_mode")
+        return open_clip.tokenizer.HFTokenizer(name, tokenizer_mode=mode, **options)
+    return open_clip.SimpleTokenizer(**options)

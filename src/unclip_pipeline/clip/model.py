@@ -1,4 +1,4 @@
-"""What CLIP is used: trained from scratch in a small size, by open_clip's name and tag, or from a folder."""
+"""Which CLIP is used: a small one trained from scratch, open_clip's by name and tag, or one from a folder."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -16,18 +16,19 @@ from unclip_pipeline.weights import Weights, load_weights
 SCRATCH = "scratch"
 OPEN_CLIP = "open_clip:"
 FILE = "file:"
-SCRATCH_PREPROCESSING = {"size": None, "mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic"}
+SCRATCH_PREPROCESSING = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic"}
 VOCABULARY = 49_408  # open_clip's byte-pair encoding, kept whole
 MAX_LOGIT_SCALE = math.log(100)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipConfig:
-    """The picture-text encoder. With a `source` other than scratch the sizes below it are that model's own."""
+    """The picture-text encoder. A `source` other than scratch has sizes of its own."""
 
-    source: str = SCRATCH  # or "open_clip:ViT-B-32/laion2b_s34b_b79k" (tag or checkpoint path), or "file:<folder>"
-    width: int = 128  # of the embedding
+    source: str = SCRATCH  # or "open_clip:<model>/<tag or checkpoint path>", or "file:<folder>"
+    width: int = 128  # of the embedding; equal to text_width, the text tower can be exported to diffusers
     image_side_px: int = 48
+    fold: int = 2
     channels: tuple[int, ...] = (32, 64, 128)
     text_width: int = 128
     text_heads: int = 4
@@ -38,49 +39,60 @@ class ClipConfig:
     def __post_init__(self) -> None:
         if self.source != SCRATCH and not self.source.startswith((OPEN_CLIP, FILE)):
             raise ValueError(
-                f'clip.source must be "scratch", "open_clip:<model>/<tag>" or "file:<folder>", got {self.source!r}'
+                'clip.source must be "scratch", "open_clip:<model>/<tag>" or "file:<folder>", got '
+                f"{self.source!r}"
             )
         if self.source.startswith(OPEN_CLIP) and "/" not in self.source:
             raise ValueError(
-                f'clip.source needs a tag or checkpoint path after the model, got {self.source!r}; '
+                f"clip.source needs a tag or a checkpoint's path after the model, got {self.source!r}; "
                 'try "open_clip:ViT-B-32/laion2b_s34b_b79k"'
             )
         if self.text_width % self.text_heads:
             raise ValueError(
-                f"clip.text_width must be a multiple of clip.text_heads, got {self.text_width} and {self.text_heads}; "
-                f"try text_width={max(self.text_width // self.text_heads, 1) * self.text_heads}"
+                f"clip.text_width must be a multiple of clip.text_heads, got {self.text_width} and "
+                f"{self.text_heads}; try {max(self.text_width // self.text_heads, 1) * self.text_heads}"
             )
         if self.context_length < 8:
-            raise ValueError(f"clip.context_length must hold a caption, at least 8 tokens, got {self.context_length}")
+            raise ValueError(f"clip.context_length must be at least 8 tokens, got {self.context_length}")
         if not 0 < self.validation_share < 0.5:
             raise ValueError(f"clip.validation_share must lie in (0, 0.5), got {self.validation_share}")
-        _ = self.tower  # checks image_side_px against channels
+        _ = self.tower  # checks image_side_px, fold and channels
 
     @property
     def tower(self) -> ConvTowerConfig:
         """Give the image tower's part of the configuration."""
-        return ConvTowerConfig(image_side_px=self.image_side_px, channels=tuple(self.channels))
+        return ConvTowerConfig(
+            image_side_px=self.image_side_px, fold=self.fold, channels=tuple(self.channels)
+        )
 
 
 def scratch_architecture(config: ClipConfig) -> dict[str, Any]:
     """Describe the small model in open_clip's words."""
-    vision = {"timm_model_name": config.tower.timm_name, "timm_pool": "", "timm_proj": "",
-              "image_size": config.image_side_px}  # fmt: skip
-    text = {"context_length": config.context_length, "vocab_size": VOCABULARY, "width": config.text_width,
-            "heads": config.text_heads, "layers": config.text_layers}  # fmt: skip
     return {
         "name": config.tower.timm_name,
         "tower": asdict(config.tower),
-        "model": {"embed_dim": config.width, "vision_cfg": vision, "text_cfg": text},
+        "model": {
+            "embed_dim": config.width,
+            "vision_cfg": {"timm_pool": "", "timm_proj": "", "image_size": config.image_side_px},
+            "text_cfg": {
+                "context_length": config.context_length,
+                "vocab_size": VOCABULARY,
+                "width": config.text_width,
+                "heads": config.text_heads,
+                "layers": config.text_layers,
+            },
+        },
         "preprocessing": SCRATCH_PREPROCESSING | {"size": config.image_side_px},
     }
 
 
 def build_model(architecture: dict[str, Any]) -> nn.Module:
     """Build open_clip's own model class from an architecture; the weights are random."""
+    model_config = architecture["model"]
     if tower := architecture.get("tower"):
-        register_conv_tower(ConvTowerConfig(**tower | {"channels": tuple(tower["channels"])}))
-    model = open_clip.CustomTextCLIP(**architecture["model"])
+        name = register_conv_tower(ConvTowerConfig(**tower | {"channels": tuple(tower["channels"])}))
+        model_config = model_config | {"vision_cfg": model_config["vision_cfg"] | {"timm_model_name": name}}
+    model = open_clip.CustomTextCLIP(**model_config)
     check_supported(model.text)
     return model
 
@@ -93,20 +105,21 @@ def initial_model(config: ClipConfig, *, seed: int) -> nn.Module:
 
 
 def named_weights(config: ClipConfig) -> Weights:
-    """Fetch the weights that `config.source` names; nothing is trained."""
+    """Fetch the weights that `clip.source` names; nothing is trained.
+
+    A tag is downloaded by open_clip the first time; a path or a folder needs no network.
+    """
     if config.source.startswith(FILE):
         return _weights_from_folder(Path(config.source.removeprefix(FILE)))
     name, _, tag = config.source.removeprefix(OPEN_CLIP).partition("/")
     architecture = open_clip.get_model_config(name)
     if architecture is None:
-        raise ValueError(f"open_clip knows no model {name!r}; see open_clip.list_models()")
+        raise ValueError(f"clip.source: open_clip knows no model {name!r}; see open_clip.list_models()")
     # open_clip only warns when a tag was trained with another activation than the model's config says
-    quick = bool((open_clip.get_pretrained_cfg(name, tag) or {}).get("quick_gelu", architecture.get("quick_gelu")))
-    return _weights_of(
-        open_clip.create_model(name, pretrained=tag, force_custom_text=True, force_quick_gelu=quick),
-        architecture | ({"quick_gelu": True} if quick else {}),
-        name=name,
-    )
+    tag_facts = open_clip.get_pretrained_cfg(name, tag) or {}
+    quick = bool(tag_facts.get("quick_gelu", architecture.get("quick_gelu", False)))
+    model = open_clip.create_model(name, pretrained=tag, force_custom_text=True, force_quick_gelu=quick)
+    return _weights_of(model, architecture | {"quick_gelu": quick}, name=name)
 
 
 def _weights_from_folder(folder: Path) -> Weights:
@@ -114,29 +127,22 @@ def _weights_from_folder(folder: Path) -> Weights:
         return load_weights(folder)
     if not (folder / "open_clip_config.json").is_file():
         raise FileNotFoundError(
-            f"clip.source: {folder} holds neither config.json (weights of this pipeline) nor open_clip_config.json"
+            f"clip.source: {folder} holds neither weights of this pipeline (config.json) nor of open_clip "
+            "(open_clip_config.json)"
         )
     name = f"local-dir:{folder}"
-    return _weights_of(
-        open_clip.create_model(name, force_custom_text=True), open_clip.get_model_config(name), name=folder.name
-    )
+    model = open_clip.create_model(name, force_custom_text=True, require_pretrained=True)
+    return _weights_of(model, open_clip.get_model_config(name), name=folder.name)
 
 
-def _weights_of(model: nn.Module, architecture: dict[str, Any], *, name: str) -> Weights:
+def _weights_of(model: nn.Module, model_config: dict[str, Any], *, name: str) -> Weights:
     check_supported(model.text)
-    architecture = {key: value for key, value in architecture.items() if key != "custom_text"}
-    for tower in ("vision_cfg", "text_cfg"):  # the weights are here: nothing is to be fetched when it is built again
-        architecture[tower] = {k: v for k, v in architecture[tower].items() if not k.endswith("_pretrained")}
-    preprocessing = model.visual.preprocess_cfg
-    side = preprocessing["size"]
-    described = {
-        "name": name,
-        "model": architecture,
-        "preprocessing": {
-            "size": side[0] if isinstance(side, (tuple, list)) else side,
-            "mean": list(preprocessing["mean"]),
-            "std": list(preprocessing["std"]),
-            "interpolation": preprocessing["interpolation"],
-        },
-    }
-    return Weights(dict(model.state_dict()), {"kind": "clip", "architecture": described, "images_seen": 0})
+    model_config = {key: value for key, value in model_config.items() if key != "custom_text"}
+    for tower in ("vision_cfg", "text_cfg"):  # built again later, it must fetch nothing
+        model_config[tower] = {k: v for k, v in model_config[tower].items() if not k.endswith("_pretrained")}
+    seen = model.visual.preprocess_cfg
+    side = seen["size"] if isinstance(seen["size"], int) else seen["size"][0]
+    preprocessing = {"size": side, "interpolation": seen["interpolation"]}
+    preprocessing |= {key: list(seen[key]) for key in ("mean", "std")}
+    architecture = {"name": name, "model": model_config, "preprocessing": preprocessing}
+    return Weights(dict(model.state_dict()), {"kind": "clip", "architecture": architecture})

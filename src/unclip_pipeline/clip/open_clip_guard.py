@@ -1,8 +1,8 @@
-"""The one door through which open_clip and torchvision are imported.
+"""The one door through which open_clip, timm and torchvision are imported.
 
-An ordinary torchvision wheel beside a CPU build of torch cannot load its compiled part, and `import torchvision`
-then stops with ``operator torchvision::nms does not exist``. Nothing here calls that operator: declaring its schema
-is enough. Where the compiled part loads, nothing is declared.
+An ordinary torchvision wheel beside a CPU build of torch cannot load its compiled part, and importing it
+then stops with ``operator torchvision::nms does not exist``. Nothing here calls that operator: declaring
+its schema is enough. Where the compiled part loads, nothing is declared.
 """
 
 import importlib.machinery
@@ -15,7 +15,18 @@ NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _kept_alive: list[torch.library.Library] = []  # a Library withdraws its schemas when it is collected
 
 
-def _compiled_part(package: str = "torchvision") -> Path | None:
+def declare_missing_operators(library: Path | None) -> bool:
+    """Declare `nms` and `qnms` unless torchvision's compiled part loads; say whether that was needed."""
+    if hasattr(torch.ops.torchvision, "nms") or loads(library):
+        return False
+    declared = torch.library.Library("torchvision", "DEF")
+    declared.define(f"nms{NMS_SCHEMA}")
+    declared.define(f"qnms{NMS_SCHEMA}")
+    _kept_alive.append(declared)
+    return True
+
+
+def compiled_part(package: str = "torchvision") -> Path | None:
     """Find torchvision's compiled library without importing torchvision."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -25,7 +36,8 @@ def _compiled_part(package: str = "torchvision") -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _loads(library: Path | None) -> bool:
+def loads(library: Path | None) -> bool:
+    """Load a library of operators; False if there is none or something it needs is missing."""
     if library is None:
         return False
     try:
@@ -35,21 +47,10 @@ def _loads(library: Path | None) -> bool:
     return True
 
 
-def declare_missing_operators() -> bool:
-    """Declare torchvision's `nms` and `qnms` if nobody has and its compiled part does not load; say whether."""
-    if hasattr(torch.ops.torchvision, "nms") or _loads(_compiled_part()):
-        return False
-    library = torch.library.Library("torchvision", "DEF")
-    library.define(f"nms{NMS_SCHEMA}")
-    library.define(f"qnms{NMS_SCHEMA}")
-    _kept_alive.append(library)
-    return True
-
-
-declare_missing_operators()
+declare_missing_operators(compiled_part())
 
 import open_clip  # noqa: E402
 import timm  # noqa: E402
 import torchvision  # noqa: E402
 
-__all__ = ["declare_missing_operators", "open_clip", "timm", "torchvision"]
+__all__ = ["compiled_part", "declare_missing_operators", "loads", "open_clip", "timm", "torchvision"]

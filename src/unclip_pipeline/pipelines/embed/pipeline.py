@@ -1,14 +1,12 @@
-"""embed: raw shards and the encoder in, vectors out."""
-
-from typing import Any
+"""From raw shards and the encoder to vectors."""
 
 from kedro.pipeline import Node, Pipeline
 
 from unclip_pipeline.pipelines.embed.nodes import embed
 
 
-def create_pipeline(**_: Any) -> Pipeline:
-    """List the node."""
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Embed what is not embedded yet."""
     return Pipeline(
         [
             Node(

@@ -1,5 +1,6 @@
 """What CLIP may see: fetched pictures that are not held out, and the part it is measured on."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,43 +16,43 @@ from unclip_pipeline.seeds import seed_of
 
 
 class Pictures(NamedTuple):
-    """Pictures at the encoder's side with their captions."""
+    """Pictures at the encoder's side with their captions, in the order of the shards."""
 
     uids: list[str]
     captions: list[str]
     images: UInt8[np.ndarray, "n 3 s s"]
 
-    def part(self, rows: np.ndarray) -> "Pictures":
-        """Take the rows that a mask marks."""
-        places = np.flatnonzero(rows)
-        return Pictures(
-            [self.uids[place] for place in places],
-            [self.captions[place] for place in places],
-            self.images[places],
-        )
+
+def training_uids(ledger: pd.DataFrame) -> list[str]:
+    """Name the rows that may be learned from: fetched, and not held out by the list."""
+    return sorted(ledger.loc[(ledger["fate"] == KEPT) & (ledger["split"] == "train"), "uid"])
 
 
-def read_pictures(raw_shards: Path, ledger: pd.DataFrame, side_px: int) -> Pictures:
-    """Decode every kept picture of the split `train`; rows that the list holds out are never read."""
-    allowed = set(ledger.loc[(ledger["fate"] == KEPT) & (ledger["split"] == "train"), "uid"])
-    images = np.empty((len(allowed), 3, side_px, side_px), np.uint8)
-    uids: list[str] = []
-    captions: list[str] = []
+def split_validation(uids: Sequence[str], share: float) -> tuple[list[str], list[str]]:
+    """Hold a share back by uid, so that the same pairs are held back whatever else the list holds."""
+    held = [seed_of(0, "clip validation", uid) / 2**63 < share for uid in uids]
+    return (
+        [uid for uid, is_held in zip(uids, held, strict=True) if not is_held],
+        [uid for uid, is_held in zip(uids, held, strict=True) if is_held],
+    )
+
+
+def read_pictures(raw_shards: Path, uids: Collection[str], side_px: int, store: Path) -> Pictures:
+    """Decode these pictures into an array in the file `store`, which the system pages as it is read."""
+    wanted, found, captions = frozenset(uids), [], []
+    store.parent.mkdir(parents=True, exist_ok=True)
+    shape = (len(wanted), 3, side_px, side_px)
+    images = np.lib.format.open_memmap(store, "w+", np.uint8, shape)
     for path in progress(shard_paths(raw_shards), label="train_clip: decoding", unit="shard"):
         for sample in read_shard(path):
-            if sample.uid in allowed:
-                images[len(uids)] = to_square(decode_rgb(sample.image), side_px).transpose(2, 0, 1)
-                uids.append(sample.uid)
+            if sample.uid in wanted:
+                images[len(found)] = to_square(decode_rgb(sample.image), side_px).transpose(2, 0, 1)
+                found.append(sample.uid)
                 captions.append(sample.caption)
-    if len(uids) < len(allowed):
+    if len(found) < len(wanted):
+        missing = sorted(wanted - set(found))
         raise ValueError(
-            f"the scrape ledger keeps {len(allowed)} pictures for training, the shards hold {len(uids)}; "
-            "run the pipeline `scrape` again"
+            f"the shards lack {len(missing)} of {len(wanted)} pictures that the scrape ledger keeps, such as "
+            f"{missing[:3]}; run the pipeline `scrape` again"
         )
-    return Pictures(uids, captions, images)
-
-
-def split_validation(pictures: Pictures, share: float) -> tuple[Pictures, Pictures]:
-    """Hold a share back by uid, so that the same pictures are held back whatever the list's order."""
-    held = np.array([seed_of(0, "clip validation", uid) / 2**63 < share for uid in pictures.uids])
-    return pictures.part(~held), pictures.part(held)
+    return Pictures(found, captions, images)

@@ -1,35 +1,34 @@
 """Adapters between the catalog, the CLIP and the training loop."""
 
-import hashlib
-import json
 import shutil
-from copy import deepcopy
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
-from unclip_pipeline.clip.encoder import Encoder, embedder_id_of
+from unclip_pipeline.clip.encoder import Encoder, embedder_id_of, load_encoder
 from unclip_pipeline.clip.model import SCRATCH, ClipConfig, initial_model, named_weights, scratch_architecture
-from unclip_pipeline.corpus.intervals import share_metrics
-from unclip_pipeline.corpus.vectors import unit
-from unclip_pipeline.pipelines.train_clip.corpus import Pictures, read_pictures, split_validation
+from unclip_pipeline.pipelines.train_clip.corpus import (
+    Pictures,
+    read_pictures,
+    split_validation,
+    training_uids,
+)
+from unclip_pipeline.pipelines.train_clip.validation import retrieval_sheet, retrieve
 from unclip_pipeline.provenance import code_revision
 from unclip_pipeline.seeds import seed_of
-from unclip_pipeline.tracking import log_metrics, watch
-from unclip_pipeline.training.clip import STEM, ClipTraining, Corpus, clip_loss
-from unclip_pipeline.training.loop import checkpointed, resume, train
+from unclip_pipeline.tracking import log_image, log_metrics, watch
+from unclip_pipeline.training.clip import ADAMW_LAYERS, ClipTraining, Corpus, clip_loss
+from unclip_pipeline.training.devices import default_device
+from unclip_pipeline.training.history import History
+from unclip_pipeline.training.loop import is_due, resumable
 from unclip_pipeline.training.optim import hidden_matrices
-from unclip_pipeline.training.state import TrainingState
+from unclip_pipeline.training.state import TrainingState, run_identity
 from unclip_pipeline.weights import Weights
 
-RETRIEVAL_AMONG = 64
-HISTORY = ("images_seen", "loss", "batch_accuracy", "logit_scale", "gradient_norm")
-Trained = tuple[Weights, dict[str, int | float], pd.DataFrame]
+STAGE = "train_clip"
+MOST_VALIDATED = 1024  # pairs: a large named model takes its time on a CPU
 
 
 def train_clip(
@@ -39,74 +38,68 @@ def train_clip(
     config: ClipConfig,
     training: ClipTraining,
     seed: int,
-) -> Trained:
-    """Train the encoder on what was fetched, or load the one that `clip.source` names."""
-    if config.source != SCRATCH:
-        weights = named_weights(config)
-        weights.config["embedder_id"] = embedder_id_of(weights)
-        return weights, {"images_seen": 0}, pd.DataFrame(columns=list(HISTORY))
-    architecture = scratch_architecture(config)
-    pictures, validation = split_validation(
-        read_pictures(raw_shards, ledger, config.image_side_px), config.validation_share
-    )
-    corpus = Corpus(pictures.images, pictures.captions, pictures.uids, architecture)
-    whole = initial_model(config, seed=seed_of(seed, "train_clip"))
-    state = TrainingState.start(corpus.shrink(whole), training, muon=hidden_matrices(whole, exclude=[STEM]))
-    identity = _identity(config, training, pictures, seed)
-    history = _run(state, corpus, architecture, whole, validation, training, scratch, identity, seed)
-    weights = _weights(corpus.restore(whole, state.ema), architecture, state.images_seen)
-    metrics = _retrieval(_encoder(corpus.restore(whole, state.ema), architecture), validation)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return weights, {**metrics, "loss": history["loss"].iloc[-1], "rows": len(pictures.uids)}, history
+) -> tuple[Weights, dict[str, int | float], pd.DataFrame]:
+    """Train the encoder on what was fetched, or load the one that `clip.source` names; validate it."""
+    learned, held_back = split_validation(training_uids(ledger), config.validation_share)
+    history = History(images=training.images)
+    if config.source == SCRATCH:
+        side_px = config.image_side_px
+        validation = _validation(raw_shards, held_back, side_px, scratch)
+        pictures = read_pictures(raw_shards, learned, side_px, scratch / "pictures.npy")
+        weights = _train(pictures, validation, scratch, config, training, history, seed)
+    else:
+        weights = _with_facts(named_weights(config), {"images_seen": 0})
+        validation = _validation(
+            raw_shards, held_back, weights.config["architecture"]["preprocessing"]["size"], scratch
+        )
+    retrieval = retrieve(load_encoder(weights, default_device()), validation)
+    log_image(retrieval_sheet(validation, retrieval), "retrieval/sheet")
+    seen = {"images_seen": weights.config["images_seen"], "training_pairs": len(learned)}
+    return weights, retrieval.metrics | seen, history.table()
 
 
-def _run(
-    state: TrainingState,
-    corpus: Corpus,
-    architecture: dict[str, Any],
-    whole: nn.Module,
+def _train(
+    pictures: Pictures,
     validation: Pictures,
-    training: ClipTraining,
     scratch: Path,
-    identity: str,
+    config: ClipConfig,
+    training: ClipTraining,
+    history: History,
     seed: int,
-) -> pd.DataFrame:
-    resume(state, scratch, identity=identity)
-    batches = corpus.batches(state.model, training.batch_size, seed=seed_of(seed, "train_clip", "order"))
-    steps = train(
-        state, batches, clip_loss(architecture), training, seed=seed_of(seed, "train_clip", "steps")
+) -> Weights:
+    architecture, device = scratch_architecture(config), default_device()
+    corpus = Corpus(pictures.images, pictures.captions, pictures.uids, architecture, device)
+    whole = initial_model(config, seed=seed_of(seed, STAGE))
+    state = TrainingState.start(
+        corpus.shrink(whole), training, muon=hidden_matrices(whole, exclude=ADAMW_LAYERS)
     )
-    steps = checkpointed(steps, state, scratch, training, identity=identity)
-    rows = []
-    for step in watch(steps, stage="train_clip", images=training.images):
-        rows.append({"images_seen": step.images_seen, **step.metrics})
-        if training.preview_images and step.images_seen % training.preview_images < training.batch_size:
-            encoder = _encoder(corpus.restore(whole, state.ema), architecture)
-            log_metrics(_retrieval(encoder, validation), step=step.images_seen)
-    return pd.DataFrame(rows)
+    batches = corpus.batches(state.model, training.batch_size, seed=seed_of(seed, STAGE, "order"))
+    loss, identity = clip_loss(architecture, training), run_identity(config, training, pictures.uids, seed)
+    steps = resumable(
+        state, batches, loss, training, seed=seed_of(seed, STAGE, "steps"), scratch=scratch, identity=identity
+    )
+    for step in watch(history.watch(steps), stage=STAGE, images=training.images):
+        if is_due(step, training.preview_images, training):
+            encoder = _preview(corpus.restore(whole, state.ema), architecture)
+            log_metrics(retrieve(encoder, validation).metrics, step=step.images_seen)
+    tensors = dict(corpus.restore(whole, state.ema).state_dict())
+    weights = Weights(tensors, {"kind": "clip", "architecture": architecture})
+    return _with_facts(weights, {"images_seen": state.images_seen, "training_pairs": len(pictures.uids)})
 
 
-def _retrieval(encoder: Encoder, pictures: Pictures) -> dict[str, int | float]:
-    """Find each picture's caption among 64: R@1 with its interval; chance is 1/64."""
-    pixels = torch.from_numpy(pictures.images)
-    images = unit(torch.cat([encoder.images(part) for part in pixels.split(256)]).numpy())
-    texts = unit(encoder.texts(pictures.captions).numpy())
-    groups = np.arange(len(images) // RETRIEVAL_AMONG * RETRIEVAL_AMONG).reshape(-1, RETRIEVAL_AMONG)
-    hits = sum(int(((images[g] @ texts[g].T).argmax(1) == np.arange(RETRIEVAL_AMONG)).sum()) for g in groups)
-    return share_metrics("retrieval_at_1_of_64", hits, groups.size)
+def _validation(raw_shards: Path, uids: list[str], side_px: int, scratch: Path) -> Pictures:
+    return read_pictures(raw_shards, uids[:MOST_VALIDATED], side_px, scratch / "validation.npy")
 
 
-def _encoder(model: nn.Module, architecture: dict[str, Any]) -> Encoder:
-    return Encoder(deepcopy(model), architecture, "in training")
+def _preview(model: nn.Module, architecture: dict[str, Any]) -> Encoder:
+    return Encoder(model.to(default_device()), architecture, "in training")
 
 
-def _weights(model: nn.Module, architecture: dict[str, Any], images_seen: int) -> Weights:
-    facts = {"kind": "clip", "architecture": architecture, "images_seen": images_seen}
-    weights = Weights(dict(model.state_dict()), {**facts, "code_revision": code_revision()})
-    weights.config["embedder_id"] = embedder_id_of(weights)
-    return weights
+def _with_facts(weights: Weights, facts: dict[str, Any]) -> Weights:
+    known = {**weights.config, **facts, "code_revision": code_revision()}
+    return Weights(weights.tensors, known | {"embedder_id": embedder_id_of(weights)})
 
 
-def _identity(config: ClipConfig, training: ClipTraining, pictures: Pictures, seed: int) -> str:
-    said = json.dumps([asdict(config), asdict(training), seed, sorted(pictures.uids)])
-    return hashlib.sha256(said.encode()).hexdigest()
+def discard_checkpoints(weights: Weights, scratch: Path) -> None:
+    """Remove checkpoints and decoded pictures, now that the weights they led to are stored."""
+    shutil.rmtree(scratch, ignore_errors=True)

@@ -1,14 +1,12 @@
-"""train_clip: raw shards in, the weights of the encoder out."""
-
-from typing import Any
+"""From raw shards to the weights of the encoder."""
 
 from kedro.pipeline import Node, Pipeline
 
-from unclip_pipeline.pipelines.train_clip.nodes import train_clip
+from unclip_pipeline.pipelines.train_clip.nodes import discard_checkpoints, train_clip
 
 
-def create_pipeline(**_: Any) -> Pipeline:
-    """List the node."""
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Train or load, then drop the rolling checkpoints."""
     return Pipeline(
         [
             Node(
@@ -23,6 +21,12 @@ def create_pipeline(**_: Any) -> Pipeline:
                 },
                 outputs=["clip_weights", "train_clip_metrics", "train_clip_history"],
                 name="train_clip",
-            )
+            ),
+            Node(
+                discard_checkpoints,
+                inputs=["clip_weights", "train_clip_scratch"],
+                outputs=None,
+                name="discard_clip_checkpoints",
+            ),
         ]
     )
