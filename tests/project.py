@@ -36,7 +36,7 @@ class Project:
     def run(self, *words: str) -> str:
         """Run a command to its end; show what it said if it fails."""
         process = self.command(*words)
-        said, _ = process.communicate(timeout=900)
+        said, _ = process.communicate(timeout=1700)
         assert process.returncode == 0, f"{' '.join(words)} ended with {process.returncode}:\n{said[-8000:]}"
         return said
 
