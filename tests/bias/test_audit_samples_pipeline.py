@@ -79,6 +79,14 @@ def test_training_pictures_drawn_again_are_as_varied_as_training_and_one_picture
     assert "not readable: collapsed" in page
 
 
+def test_training_shares_are_those_of_the_pictures_whose_captions_say_the_word(drawn, folder, labels, stack):
+    metrics, _ = _audit(drawn, folder, labels, stack)
+    index = Dataset.open(folder).index
+    red = index[(index["split"] == "train") & index["caption"].str.contains(" red ")]
+    share = red["caption"].str.contains("amber").mean()
+    assert metrics["share_group_red_amber_training"] == pytest.approx(share)
+
+
 def test_words_are_whole_words_in_any_case():
     assert comparing.says("A Red disc", "red") and not comparing.says("a reddish disc", "red")
 

@@ -19,6 +19,7 @@ CONFIG = EvaluateConfig(
     retrieval_among=10,
     copies_false_positive_rate=0.05,
     seen_references=60,
+    batch_size=25,
 )
 
 
@@ -83,9 +84,17 @@ def test_the_true_way_decodes_the_embedding_that_lies_in_the_dataset(samples, fo
     assert np.allclose(one.embedding, dataset.image_embeddings(row)[0])
 
 
-def test_drawing_again_gives_the_same_pictures(samples, folder, stack):
-    again = nodes.draw(folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=0)
+def test_drawing_again_gives_the_same_pictures_and_another_seed_others(samples, folder, stack):
+    again, other = (
+        nodes.draw(folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=seed) for seed in (0, 1)
+    )
     assert (again["png"] == samples["png"]).all()
+    assert not set(other["seed"]) & set(samples["seed"])
+
+
+def test_the_noise_is_the_same_in_all_ways_and_differs_between_batches(samples):
+    by_way = samples[samples["held_out"]].groupby("condition")["seed"].agg(list)
+    assert by_way["text"] == by_way["prior"] == by_way["image"] and len(set(by_way["text"])) == 2
 
 
 def test_a_model_that_gives_back_training_pictures_is_caught_and_they_are_named(samples, folder, stack):
@@ -110,6 +119,8 @@ def test_true_pictures_in_place_of_samples_score_exactly_like_real_ones(samples,
     for measure in ("fd_clip", "fd_random", "kid_clip", "coverage_random", "clip_score", "sharpness"):
         assert metrics[f"{measure}_prior"] == pytest.approx(metrics[f"{measure}_real"], rel=1e-6, abs=1e-9)
     assert metrics["copies_tiles_heldout_excess"] <= 0
+    assert metrics["embedding_fd_real"] > 0 and metrics["fd_clip_real"] > 0  # held against other pictures
+    assert metrics["copies_tiles_seen_threshold"] > 0.01  # training pictures did not find themselves
 
 
 def test_figures_carry_interval_number_extractor_and_guidance_and_the_page_shows_them(samples, folder, stack):
