@@ -18,6 +18,7 @@ from unclip_pipeline.hooks.stages import stage_of
 
 LONGEST_PARAM = 6000
 METRICS, REPORT, HISTORY = "_metrics", "_report", "_history"
+DATASET = "dataset.version"
 
 
 class RunTreeHook:
@@ -60,17 +61,9 @@ class RunTreeHook:
         logged = self._params.setdefault(stage, set())
         mlflow.log_params({name: value for name, value in params.items() if name not in logged})
         logged |= set(params)
-
-    @hook_impl
-    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
-        """Log the dataset version a stage reads."""
-        import mlflow
-
-        if dataset_name == "dataset" and mlflow.active_run():
-            run_id = mlflow.active_run().info.run_id
-            version, entry = dataset_input(data, stage=str(self._stage))
-            mlflow.MlflowClient().log_inputs(run_id, [entry])
-            mlflow.set_tag("dataset.version", version)
+        if "dataset" in inputs and DATASET not in logged:
+            self._log_dataset(inputs["dataset"])
+            logged.add(DATASET)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -115,6 +108,14 @@ class RunTreeHook:
             run = mlflow.start_run(run_name=stage, parent_run_id=self._parent.run_id, tags=self._parent.tags)
             self._children[stage] = run.info.run_id
         self._stage = stage
+
+    def _log_dataset(self, folder: Path) -> None:
+        """Name the dataset version a stage reads. Kedro loads inputs before it says whose they are."""
+        import mlflow
+
+        version, entry = dataset_input(folder, stage=str(self._stage))
+        mlflow.MlflowClient().log_inputs(mlflow.active_run().info.run_id, [entry])
+        mlflow.set_tag(DATASET, version)
 
     def _end_child(self, status: str) -> None:
         if self._stage is not None:
