@@ -170,5 +170,5 @@ def test_a_stage_that_is_stopped_leaves_nothing_half_written_and_the_rerun_ends_
     again = {path.name: path.read_bytes() for path in finished.path(folder).iterdir()}
     assert again.keys() == whole.keys()
     assert [name for name in whole if whole[name] != again[name]] == []
-    leftovers = [path for path in finished.path(folder).parent.iterdir() if path.name.startswith(".")]
+    leftovers = [path for path in finished.path(folder).parent.iterdir() if path.suffix in {".part", ".old"}]
     assert leftovers == []
