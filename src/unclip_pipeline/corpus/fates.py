@@ -43,7 +43,7 @@ def is_fate(fate: str) -> bool:
     return fate in FATES or _HTTP.fullmatch(fate) is not None
 
 
-def check_fates(fates: Iterable[str]) -> None:
+def check_fates(fates: Iterable[str | None]) -> None:
     """Raise if any word is outside the vocabulary, naming the first few."""
     unknown = sorted({str(fate) for fate in fates if not isinstance(fate, str) or not is_fate(fate)})
     if unknown:
