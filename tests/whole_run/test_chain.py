@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def metrics_of(project: Project, stage: str) -> dict[str, float]:
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     files = (file for file in folder.rglob("*") if file.is_file() and ".scratch" not in file.parts)
     return {str(file.relative_to(folder)): (file.stat().st_mtime_ns, file.stat().st_size) for file in files}
+
+
+def wait_for_work(process: "subprocess.Popen[str]", *signs: Path) -> None:
+    """Wait until a stage has left its first trace on disk, or has ended."""
+    while process.poll() is None and not any(sign.exists() for sign in signs):
+        time.sleep(0.02)
 
 
 def test_every_stage_says_one_line_and_the_report_is_there(finished: Project) -> None:
@@ -157,15 +164,11 @@ def test_a_stage_that_is_stopped_leaves_nothing_half_written_and_the_rerun_ends_
         path.unlink()
     finished.path(folder).rmdir()
     process = finished.command("kedro", "run", f"--pipelines={stage}")
-    time.sleep(9)  # past the start-up, into the work
-    was_running = process.poll() is None
+    wait_for_work(process, finished.path(folder), finished.path(".scratch") / stage)
     process.send_signal(stop)
     process.communicate(timeout=60)
-    if was_running:
-        assert (
-            not (finished.path(folder) / "_SUCCESS").exists()
-            and not (finished.path(folder) / "config.json").exists()
-        )
+    if any((finished.path(folder) / mark).exists() for mark in ("_SUCCESS", "config.json")):
+        assert {path.name: path.read_bytes() for path in finished.path(folder).iterdir()} == whole
     finished.run("kedro", "run", f"--pipelines={stage}")
     again = {path.name: path.read_bytes() for path in finished.path(folder).iterdir()}
     assert again.keys() == whole.keys()
