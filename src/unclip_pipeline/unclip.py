@@ -23,7 +23,7 @@ from unclip_pipeline.diffusion.guidance import clipped, guided
 from unclip_pipeline.diffusion.process import Denoised, Denoiser, x_0_of
 from unclip_pipeline.diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
 from unclip_pipeline.diffusion.schedule import Schedule, named_schedule, sampling_steps
-from unclip_pipeline.models.prior import Prior, Text, load_prior
+from unclip_pipeline.models.prior import Prefix, Prior, Text, load_prior
 from unclip_pipeline.models.unet import Condition, Unet, UnetConfig, load_unet
 from unclip_pipeline.seeds import seeded
 from unclip_pipeline.training.devices import autocast, default_device
@@ -178,17 +178,19 @@ def draw_embeddings(
     """
     count = len(text.embedding)
     copies = len(noise) // count
-    each, null = _repeated(text, copies), _repeated(empty, len(noise))
 
-    def told(text: Text) -> Denoiser:
-        return lambda x_t, t: Denoised(prior(x_t, t, text))
+    def told(prefix: Prefix) -> Denoiser:
+        return lambda x_t, t: Denoised(prior(x_t, t, prefix))
 
+    with autocast(prior.device):
+        each, null = prior.prefix(text), prior.prefix(empty).expanded(count)
     denoise = clipped(guided(told(each), told(null), sampling.prior_guidance), sampling.prior_limit)
     shape, schedule = (prior.embedding_width,), named_schedule(prior.config.schedule)
     drawn = prior.restored(
         _sample(denoise, shape, noise, schedule, sampling.prior_steps, sampling, prior.device)
     )
-    nearness = F.cosine_similarity(drawn, each.embedding).unflatten(0, (count, copies))
+    wanted = text.embedding.repeat_interleave(copies, 0)
+    nearness = F.cosine_similarity(drawn, wanted).unflatten(0, (count, copies))
     return drawn[nearness.argmax(1) + copies * torch.arange(count, device=drawn.device)]
 
 

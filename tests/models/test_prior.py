@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from unclip_pipeline.models.attention import attend
 from unclip_pipeline.models.prior import Prior, PriorConfig, Text, causal_mask, load_prior, prior_weights
+from unclip_pipeline.models.unet import time_features
 from unclip_pipeline.weights import load_weights, save_weights
 
 TINY = dict(width=32, layers=2, heads=4)
@@ -31,16 +32,57 @@ def test_attention_agrees_with_torch():
     torch.testing.assert_close(attend(q, k, v), F.scaled_dot_product_attention(q, k, v))
 
 
-def test_text_never_sees_step_or_noisy_embedding():
-    """What precedes them must not depend on them: that is what lets it be computed once a caption."""
-    model = prior()
-    seen = []
-    model.layers[-1].register_forward_hook(lambda module, given, output: seen.append(output))
-    text = Text(noise(2, 8))
-    model(noise(2, 8, seed=1), torch.tensor([1, 2]), text)
-    model(noise(2, 8, seed=2), torch.tensor([700, 800]), text)
-    torch.testing.assert_close(seen[0][:, 0], seen[1][:, 0])
-    assert (seen[0][:, -1] - seen[1][:, -1]).abs().max() > 1e-3
+def spoken(b: int, *, seed: int = 5) -> Text:
+    """Captions of different lengths, padded to the longest."""
+    lengths = 2 + torch.arange(b) % 4
+    return Text(noise(b, 8, seed=seed), noise(b, 5, 12, seed=seed + 1), torch.arange(5) < lengths[:, None])
+
+
+def in_one_row(model: Prior, x_t: torch.Tensor, t: torch.Tensor, text: Text) -> torch.Tensor:
+    """The prior as it is published: the whole row through every layer, causal, the last state read."""
+    row = torch.cat(
+        [
+            model.tokens_in(text.hidden),
+            model.text_in((text.embedding - model.text_mean) / model.text_std)[:, None],
+            model.time_in(time_features(t, model.config.width))[:, None],
+            model.image_in(x_t)[:, None],
+            model.query.expand(len(x_t), 1, -1),
+        ],
+        1,
+    )
+    words = text.hidden.shape[1]
+    row = row + torch.cat([model.positions[:words], model.positions[-4:]])
+    visible = causal_mask(row.shape[1], F.pad(text.mask, (0, 4), value=True), row.device)
+    for layer in model.layers:
+        row = layer(row, layer.keys_values(row), visible)
+    return model.out(model.norm(row[:, -1]))
+
+
+def test_prefix_once_a_caption_is_the_whole_row_in_one():
+    model = prior(text_tokens=True, layers=3)
+    x, t, text = noise(3, 8), torch.tensor([1, 500, 999]), spoken(3)
+    torch.testing.assert_close(model(x, t, text), in_one_row(model, x, t, text), atol=1e-5, rtol=1e-4)
+
+
+def test_draws_that_share_a_caption_equal_captions_repeated():
+    model = prior(text_tokens=True, layers=3)
+    x, t, text = noise(6, 8), torch.tensor([1, 300, 999, 5, 600, 0]), spoken(2)
+    repeated = Text(*(part.repeat_interleave(3, 0) for part in text))
+    torch.testing.assert_close(model(x, t, text), model(x, t, repeated), atol=1e-5, rtol=1e-4)
+
+
+def test_one_prefix_stands_for_many():
+    model = prior(text_tokens=True)
+    x, t, empty = noise(3, 8), torch.tensor([1, 500, 999]), spoken(1)
+    each = Text(*(part.expand(3, *part.shape[1:]) for part in empty))
+    torch.testing.assert_close(
+        model(x, t, model.prefix(empty).expanded(3)), model(x, t, each), atol=1e-5, rtol=1e-4
+    )
+
+
+def test_draws_that_do_not_divide_among_the_captions_are_refused():
+    with pytest.raises(ValueError, match="5 of 2 captions"):
+        prior()(noise(5, 8), torch.arange(5), Text(noise(2, 8)))
 
 
 def test_padding_is_never_read():

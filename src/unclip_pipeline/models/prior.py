@@ -2,6 +2,9 @@
 
 A causal transformer over [text tokens, text embedding, time, noisy image embedding, query]; the state at
 the query is its estimate of x_0 (Ramesh et al., 2022, section 2.2). It works on standardised embeddings.
+
+What the caption contributes comes first in the row, so it sees neither step nor noise: its keys and values
+are computed once a caption (`prefix`) and serve every step, every draw and both branches of guidance.
 """
 
 from collections.abc import Mapping
@@ -18,6 +21,8 @@ from unclip_pipeline.models.unet import time_features
 from unclip_pipeline.weights import Weights
 
 OWN_TOKENS = 4  # text embedding, time, noisy image embedding, query
+DRAWN_TOKENS = 3  # of these, the ones that belong to a draw and not to the caption
+KeysValues = tuple[Float[Tensor, "b heads m v"], Float[Tensor, "b heads m v"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,23 @@ class Text(NamedTuple):
     embedding: Float[Tensor, "b d"]
     hidden: Float[Tensor, "b l w"] | None = None
     mask: Bool[Tensor, "b l"] | None = None
+
+
+class Prefix(NamedTuple):
+    """Keys and values of a caption's part of the row, by layer, and which of its tokens are real."""
+
+    keys_values: tuple[KeysValues, ...]
+    real: Bool[Tensor, "b l"]
+
+    def __len__(self) -> int:
+        return len(self.real)
+
+    def expanded(self, count: int) -> "Prefix":
+        """Let a prefix of one caption stand for `count` of them, without copying it."""
+        spread = tuple(
+            (k.expand(count, -1, -1, -1), v.expand(count, -1, -1, -1)) for k, v in self.keys_values
+        )
+        return Prefix(spread, self.real.expand(count, -1))
 
 
 class Prior(nn.Module):
@@ -95,25 +117,44 @@ class Prior(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, x_t: Float[Tensor, "b d"], t: Int[Tensor, " b"], text: Text) -> Float[Tensor, "b d"]:
-        own = torch.stack(
-            [
-                self.text_in((text.embedding - self.text_mean) / self.text_std),
-                self.time_in(time_features(t, self.config.width)),
-                self.image_in(x_t),
-                self.query.expand(len(x_t), -1),
-            ],
-            dim=1,
-        ) + self.positions[-OWN_TOKENS:]  # fmt: skip
-        row, mask = own, None
+    def prefix(self, text: Text) -> Prefix:
+        """Run the caption's tokens through the layers; the last one's own output is never needed."""
+        row = (self.text_in((text.embedding - self.text_mean) / self.text_std) + self.positions[-4])[:, None]
+        real = torch.ones(row.shape[:2], dtype=torch.bool, device=row.device)
         if self.tokens_in is not None:
             tokens = self.tokens_in(text.hidden)
-            row = torch.cat([tokens + self.positions[: tokens.shape[1]], own], 1)
-            mask = F.pad(text.mask, (0, OWN_TOKENS), value=True)
-        visible = causal_mask(row.shape[1], mask, row.device)
-        for layer in self.layers:
-            row = layer(row, visible)
-        return self.out(self.norm(row[:, -1])).float()
+            row = torch.cat([tokens + self.positions[: tokens.shape[1]], row], 1)
+            real = torch.cat([text.mask, real], 1)
+        visible = causal_mask(row.shape[1], real, row.device)
+        keys_values = []
+        for layer in self.layers[:-1]:
+            keys_values.append(layer.keys_values(row))
+            row = layer(row, keys_values[-1], visible)
+        keys_values.append(self.layers[-1].keys_values(row))
+        return Prefix(tuple(keys_values), real)
+
+    def forward(
+        self, x_t: Float[Tensor, "n d"], t: Int[Tensor, " n"], told: Text | Prefix
+    ) -> Float[Tensor, "n d"]:
+        """Estimate x_0. Of b captions told, each has n / b draws, which lie together in `x_t`."""
+        prefix = told if isinstance(told, Prefix) else self.prefix(told)
+        draws = len(x_t) // len(prefix)
+        if draws * len(prefix) != len(x_t):
+            raise ValueError(f"every caption needs as many draws, got {len(x_t)} of {len(prefix)} captions")
+        time = self.time_in(time_features(t, self.config.width))
+        drawn = torch.stack([time, self.image_in(x_t), self.query.expand(len(x_t), -1)], 1)
+        row = (drawn + self.positions[-DRAWN_TOKENS:]).unflatten(0, (-1, draws)).flatten(1, 2)
+        visible = drawn_mask(prefix.real, draws)
+        for layer, (k, v) in zip(self.layers, prefix.keys_values, strict=True):
+            own_k, own_v = layer.keys_values(row)
+            both = torch.cat([k, own_k], 2), torch.cat([v, own_v], 2)
+            if layer is self.layers[-1]:  # only the query's row is read
+                row, visible = (
+                    row[:, DRAWN_TOKENS - 1 :: DRAWN_TOKENS],
+                    visible[:, :, DRAWN_TOKENS - 1 :: DRAWN_TOKENS],
+                )
+            row = layer(row, both, visible)
+        return self.out(self.norm(row)).flatten(0, 1).float()
 
 
 class Layer(nn.Module):
@@ -129,23 +170,37 @@ class Layer(nn.Module):
         self.narrow = nn.Linear(4 * config.width, config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Float[Tensor, "b l w"], visible: Bool[Tensor, "#b 1 l l"]) -> Float[Tensor, "b l w"]:
-        parts = self.qkv(self.norm1(x)).chunk(3, -1)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
-        x = x + self.dropout(self.out(attend(q, k, v, visible).transpose(1, 2).flatten(2)))
+    def keys_values(self, x: Float[Tensor, "b l w"]) -> KeysValues:
+        """What later tokens may look up of these."""
+        width = x.shape[-1]
+        both = F.linear(self.norm1(x), self.qkv.weight[width:], self.qkv.bias[width:])
+        k, v = (self._by_head(part) for part in both.chunk(2, -1))
+        return k, v
+
+    def forward(
+        self, x: Float[Tensor, "b l w"], keys_values: KeysValues, visible: Bool[Tensor, "#b 1 l m"]
+    ) -> Float[Tensor, "b l w"]:
+        width = x.shape[-1]
+        q = self._by_head(F.linear(self.norm1(x), self.qkv.weight[:width], self.qkv.bias[:width]))
+        x = x + self.dropout(self.out(attend(q, *keys_values, visible).transpose(1, 2).flatten(2)))
         return x + self.dropout(self.narrow(F.gelu(self.wide(self.norm2(x)))))
 
+    def _by_head(self, x: Float[Tensor, "b l w"]) -> Float[Tensor, "b heads l v"]:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-def causal_mask(
-    length: int, real: Bool[Tensor, "b l"] | None, device: torch.device
-) -> Bool[Tensor, "#b 1 l l"]:
+
+def causal_mask(length: int, real: Bool[Tensor, "b l"], device: torch.device) -> Bool[Tensor, "b 1 l l"]:
     """True where a token may look: at itself and before it, but never at padding."""
     before = torch.ones(length, length, dtype=torch.bool, device=device).tril()[None, None]
-    return (
-        before
-        if real is None
-        else before & (real[:, None, None, :] | torch.eye(length, dtype=torch.bool, device=device))
-    )
+    return before & (real[:, None, None, :] | torch.eye(length, dtype=torch.bool, device=device))
+
+
+def drawn_mask(real: Bool[Tensor, "b l"], draws: int) -> Bool[Tensor, "b 1 n m"]:
+    """True where the tokens of several draws may look: at the caption, and before them within their draw."""
+    own = torch.block_diag(*[torch.ones(DRAWN_TOKENS, DRAWN_TOKENS, device=real.device).tril()] * draws)
+    size = draws * DRAWN_TOKENS
+    before = real[:, None, None, :].expand(-1, -1, size, -1)
+    return torch.cat([before, own.bool()[None, None].expand(len(real), 1, -1, -1)], 3)
 
 
 def prior_weights(prior: Prior, facts: Mapping[str, Any]) -> Weights:

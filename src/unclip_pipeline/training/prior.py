@@ -26,11 +26,16 @@ class PriorTraining(TrainConfig):
 
     batch_size: int = 256
     text_dropout: float = 0.1  # share of captions replaced by the empty one, for guidance
+    draws: int = 1  # steps and noises drawn a caption; more share its part of the work, not its variance
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.text_dropout < 1:
             raise ValueError(f"text_dropout must lie in [0, 1), got {self.text_dropout}")
+        if self.draws < 1:
+            raise ValueError(
+                f"train_prior.draws must be at least 1, got {self.draws}; 2 to 4 pay with text tokens"
+            )
 
 
 class PriorBatch(NamedTuple):
@@ -94,10 +99,10 @@ def prior_loss(config: PriorTraining, empty: Text, schedule_name: str) -> Loss[P
     def loss(
         prior: Prior, batch: PriorBatch, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
-        x_0 = prior.standardised(batch.image)
-        count, device = len(x_0), x_0.device
-        unknown = torch.rand(count, generator=generator).to(device) < config.text_dropout
-        t = random_steps(count, schedule, generator).to(device)
+        captions, device = len(batch.image), batch.image.device
+        unknown = torch.rand(captions, generator=generator).to(device) < config.text_dropout
+        x_0 = prior.standardised(batch.image).repeat_interleave(config.draws, 0)
+        t = random_steps(len(x_0), schedule, generator).to(device)
         eps = torch.randn(x_0.shape, generator=generator).to(device)
         said = prior(add_noise(x_0, eps, t, schedule), t, replaced_text(batch.text, empty, unknown))
         return (said - x_0).square().mean(), {}
