@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from unclip_pipeline.corpus.images import decode_rgb
-from unclip_pipeline.curation.neighbours import Pairs
+from unclip_pipeline.curation.pairs import Pairs
 from unclip_pipeline.curation.pictures import Fingerprints, fingerprint, stack
 from unclip_pipeline.curation.same_picture import (
     GrainReader,

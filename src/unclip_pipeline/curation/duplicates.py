@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.intervals import share_metrics
-from unclip_pipeline.curation.neighbours import Pairs, cosine_pairs, hash_pairs, union
+from unclip_pipeline.curation.hash_bands import hash_pairs
+from unclip_pipeline.curation.neighbours import SearchConfig, cosine_pairs
+from unclip_pipeline.curation.pairs import Pairs, union
 from unclip_pipeline.curation.pictures import Fingerprints
 
 REASONS = ("exact", "perceptual", "semantic")
@@ -112,7 +114,7 @@ def find_links(vectors: Float32[np.ndarray, "n d"], prints: Fingerprints, config
     from unclip_pipeline.curation.same_picture import GrainReader, cell_difference
 
     n = len(vectors)
-    near = cosine_pairs(vectors, config.min_cosine)
+    near = cosine_pairs(vectors, config.min_cosine, SearchConfig())
     candidates = union(n, near, hash_pairs(prints.hash, config.max_hash_bits))
     cosine = np.einsum("nd,nd->n", vectors[candidates.first], vectors[candidates.second])
     cells = cell_difference(prints, candidates)

@@ -1,87 +1,82 @@
-"""All pairs of rows that are near each other: exact, by blocks of all against all.
+"""All pairs of rows that are near each other by cosine, and how far that can be trusted."""
 
-Cost grows with the square of the rows; a method for more rows need only give the same `Pairs`.
-"""
-
-import logging
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, UInt64
+from jaxtyping import Float, Int
 
-from unclip_pipeline.curation.pictures import hamming
+from unclip_pipeline.corpus.intervals import share_metrics
+from unclip_pipeline.curation.margin import ADVICE, block_rows, k_means, margin_pairs, read
+from unclip_pipeline.curation.pairs import PairCollector, Pairs
 from unclip_pipeline.progress import progress
+from unclip_pipeline.seeds import seeded_numpy
 
-BLOCK = 2048
-MAX_PAIRS = 50_000_000
-BRUTE_FORCE_ROWS = 50_000  # beyond these a warning tells how long it will take
-MULTIPLICATIONS_PER_S = 2e10  # what one modest core does
-
-logger = logging.getLogger(__name__)
+Vectors = Float[np.ndarray, "n d"]
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Row numbers of pairs, first < second."""
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How near pairs are searched. Nothing here changes what is found while slack is 1."""
 
-    first: Int[np.ndarray, " n"]
-    second: Int[np.ndarray, " n"]
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def where(self, chosen: Bool[np.ndarray, " m"]) -> "Pairs":
-        """Choose pairs by mask."""
-        return Pairs(self.first[chosen], self.second[chosen])
+    brute_force_rows: int = 50_000  # up to here all rows are compared with all
+    clusters: int = 0  # beyond; 0 chooses by the number of rows
+    slack: float = 1.0  # 1 finds every pair; 0.5 and 0.25 nearly every one, at less cost
+    max_memory_mb: int = 2048  # of working arrays, beside the vectors
 
 
-def union(n: int, *several: Pairs) -> Pairs:
-    """Put pairs of n rows together, each once, sorted by second and first."""
-    keys = np.unique(np.concatenate([pairs.second * n + pairs.first for pairs in several]))
-    return Pairs(keys % n, keys // n)
-
-
-def cosine_pairs(vectors: Float32[np.ndarray, "n d"], min_cosine: float) -> Pairs:
+def cosine_pairs(vectors: Vectors, min_cosine: float, search: SearchConfig, *, seed: int = 0) -> Pairs:
     """Find all pairs of unit vectors with at least this cosine."""
-    n, width = vectors.shape
-    if n > BRUTE_FORCE_ROWS:
-        seconds = n * n / 2 * width / MULTIPLICATIONS_PER_S
-        logger.warning("comparing %d embeddings all against all: about %.0f minutes", n, seconds / 60)
-    return _all_pairs(n, lambda a, b: vectors[a] @ vectors[b].T >= min_cosine, label="compare embeddings")
-
-
-def hash_pairs(hashes: UInt64[np.ndarray, " n"], max_bits: int) -> Pairs:
-    """Find all pairs of hashes that differ in at most this many bits."""
-    return _all_pairs(
-        len(hashes),
-        lambda a, b: hamming(hashes[a, None], hashes[None, b]) <= max_bits,
-        label="compare hashes",
+    if len(vectors) <= search.brute_force_rows:
+        return brute_force_pairs(vectors, min_cosine, max_memory_mb=search.max_memory_mb)
+    k = search.clusters or n_clusters(len(vectors), search.slack)
+    centroids = k_means(vectors, k, seed=seed, max_memory_mb=search.max_memory_mb)
+    return margin_pairs(
+        vectors, min_cosine, centroids, slack=search.slack, max_memory_mb=search.max_memory_mb
     )
 
 
-def _all_pairs(n: int, near: Callable[[slice, slice], np.ndarray], *, label: str) -> Pairs:
-    found: list[Pairs] = []
-    total = 0
-    blocks = -(-n // BLOCK)
-    for rows, columns in progress(_blocks(n), label=label, total=blocks * (blocks + 1) // 2):
-        first, second = np.nonzero(near(rows, columns))
-        pairs = Pairs(first + rows.start, second + columns.start)
-        found.append(pairs.where(pairs.first < pairs.second))
-        total += len(found[-1])
-        if total > MAX_PAIRS:
-            raise ValueError(
-                f"more than {MAX_PAIRS:,} pairs of {n:,} rows are this near; raise deduplicate.min_cosine or "
-                "lower deduplicate.max_hash_bits"
-            )
-    if not found:
-        return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    return Pairs(
-        np.concatenate([pairs.first for pairs in found]), np.concatenate([pairs.second for pairs in found])
-    )
+def n_clusters(n: int, slack: float) -> int:
+    """Choose how many clusters: with all visits more clusters mean more visits, so fewer serve."""
+    return max(1, round(np.sqrt(n) * (1 if slack < 1 else 1 / 3)))
 
 
-def _blocks(n: int) -> Iterator[tuple[slice, slice]]:
-    for start in range(0, n, BLOCK):
-        for other in range(start, n, BLOCK):
-            yield slice(start, min(start + BLOCK, n)), slice(other, min(other + BLOCK, n))
+def brute_force_pairs(vectors: Vectors, min_cosine: float, *, max_memory_mb: int = 2048) -> Pairs:
+    """Compare all rows with all, block by block."""
+    n = len(vectors)
+    block = block_rows(vectors.shape[1], max_memory_mb)
+    found = PairCollector(n, max_memory_mb=max_memory_mb, advice=ADVICE)
+    starts = range(0, n, block)
+    for start in progress(starts, label="compare embeddings", unit="block"):
+        some = read(vectors, slice(start, start + block))
+        for other in range(start, n, block):
+            i, j = np.nonzero(some @ read(vectors, slice(other, other + block)).T >= min_cosine)
+            found.add(i + start, j + other)
+    return found.pairs()
+
+
+def pairs_of(
+    rows: Int[np.ndarray, " m"], vectors: Vectors, min_cosine: float, *, max_memory_mb: int = 2048
+) -> Pairs:
+    """Find every pair that has one of these rows, by comparing them with all."""
+    block = block_rows(vectors.shape[1], max_memory_mb)
+    found = PairCollector(len(vectors), max_memory_mb=max_memory_mb, advice=ADVICE)
+    for start in progress(range(0, len(vectors), block), label="compare some with all", unit="block"):
+        others = read(vectors, slice(start, start + block))
+        for at in range(0, len(rows), block):
+            i, j = np.nonzero(read(vectors, rows[at : at + block]) @ others.T >= min_cosine)
+            found.add(rows[at + i], j + start)
+    return found.pairs()
+
+
+def probe_recall(
+    vectors: Vectors, found: Pairs, min_cosine: float, *, rows: int, seed: int, max_memory_mb: int = 2048
+) -> dict[str, int | float]:
+    """Compare random rows with all, and measure what share of their near pairs the search has found.
+
+    Pairs within rounding of the threshold (1e-5) may fall on either side and are left out.
+    """
+    n = len(vectors)
+    probed = np.sort(seeded_numpy(seed, "probe").permutation(n)[:rows])
+    true = pairs_of(probed, vectors, min_cosine + 1e-5, max_memory_mb=max_memory_mb)
+    hits = np.isin(true.second * n + true.first, found.second * n + found.first)
+    return {"probe_rows": len(probed), **share_metrics("probe_recall", int(hits.sum()), len(true))}

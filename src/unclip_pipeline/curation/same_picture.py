@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from unclip_pipeline.curation.neighbours import Pairs
+from unclip_pipeline.curation.pairs import Pairs
 from unclip_pipeline.curation.pictures import Fingerprints, mean_difference
 from unclip_pipeline.progress import progress
 
