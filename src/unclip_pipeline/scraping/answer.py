@@ -12,3 +12,18 @@ class Evidence(NamedTuple):
     raw: str  # cut to 300 characters
     decision: str  # allowed | refused | unknown
     rule: str  # name and version of the reading, such as rfc9309/1
+
+
+class Body(NamedTuple):
+    """What a URL gave."""
+
+    content: bytes  # with its Content-Encoding undone
+    http_status: int
+    final_url: str
+    content_type: str
+    etag: str = ""
+    last_modified: str = ""
+    hops: int = 0  # redirects followed
+    attempts: int = 1  # how often the URL was asked for, retries included
+    elapsed_ms: int = 0  # with retries and their pauses, without waiting for the host's turn
+    evidence: tuple[Evidence, ...] = ()

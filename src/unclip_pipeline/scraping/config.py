@@ -6,7 +6,10 @@ from typing import Any
 
 # Choices that change how fast or how patiently we ask, not what a shard holds when all is well.
 _NOT_IN_THE_BYTES = frozenset(
-    "url_column caption_column heldout_share threads timeout_s total_timeout_s retries contact".split()
+    (
+        "url_column caption_column heldout_share threads timeout_s total_timeout_s min_bytes_per_s grace_s "
+        "retries per_host_connections per_host_delay_s max_crawl_delay_s private_hosts contact"
+    ).split()
 )
 
 
@@ -21,7 +24,12 @@ class ScrapeConfig:
     threads: int = 16  # URLs in flight in each process
     timeout_s: float = 10.0  # without a byte
     total_timeout_s: float = 30.0  # for one URL, with its redirects and retries
+    min_bytes_per_s: int = 1024  # of an answer, once it has had its grace
+    grace_s: float = 5.0
     retries: int = 1  # of 408, 425, 429, 5xx and connection faults
+    per_host_connections: int = 4  # in each process
+    per_host_delay_s: float = 0.0  # between two requests of a process to one host; its Crawl-delay if longer
+    max_crawl_delay_s: float = 30.0  # a host that asks for more is left alone
     max_redirects: int = 5
     max_bytes: int = 32 * 2**20
     max_pixels: int = 50_000_000  # read from the header, before decoding
@@ -29,19 +37,26 @@ class ScrapeConfig:
     max_side_px: int = 512  # larger images are scaled to this longest side
     jpeg_quality: int = 95  # of images that cannot be kept as fetched
     refused_directives: Sequence[str] = ("noai", "noimageai", "noml", "none")  # in X-Robots-Tag
-    contact: str = ""  # an address in the user agent, for the owner of a site
+    contact: str = ""  # e-mail address or URL, in the user agent: who answers for this crawl
+    private_hosts: Sequence[str] = ()  # "host" or "host:port": may have private addresses, needs no contact
 
     def __post_init__(self) -> None:
         if isinstance(self.refused_directives, str):
             raise ValueError(f"scrape.refused_directives must be a list, got {self.refused_directives!r}")
         object.__setattr__(self, "refused_directives", tuple(map(str.lower, self.refused_directives)))
-        for name in ("shard_size", "threads", "max_bytes", "max_pixels", "min_side_px", "max_side_px"):
+        if isinstance(self.private_hosts, str):
+            raise ValueError(f"scrape.private_hosts must be a list, got {self.private_hosts!r}")
+        object.__setattr__(self, "private_hosts", tuple(map(str.lower, self.private_hosts)))
+        for name in (
+            "shard_size", "threads", "max_bytes", "max_pixels", "min_side_px", "max_side_px",
+            "per_host_connections",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"scrape.{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("retries", "max_redirects"):
+        for name in ("retries", "max_redirects", "min_bytes_per_s", "per_host_delay_s", "max_crawl_delay_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"scrape.{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("timeout_s", "total_timeout_s"):
+        for name in ("timeout_s", "total_timeout_s", "grace_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"scrape.{name} must be more than 0 seconds, got {getattr(self, name)}")
         if not 0 <= self.heldout_share < 1:

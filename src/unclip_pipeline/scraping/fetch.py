@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPException, IncompleteRead
 from string import punctuation
-from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
@@ -26,6 +25,7 @@ from urllib3.exceptions import TimeoutError as TransportTimeout
 from unclip_pipeline import __version__
 from unclip_pipeline.corpus.fates import is_fate
 from unclip_pipeline.corpus.uids import canonical_url
+from unclip_pipeline.scraping.answer import Body
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.failure import ScrapeFailure
 from unclip_pipeline.scraping.opt_out import TOKEN, refused_by
@@ -34,15 +34,6 @@ CHUNK = 64 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 FIRST_PAUSE_S = 0.2  # doubled at each further retry
-
-
-class Body(NamedTuple):
-    """What a URL gave."""
-
-    content: bytes
-    http_status: int
-    final_url: str
-    content_type: str
 
 
 class Fetcher:
