@@ -36,17 +36,25 @@ class ScrapeConfig:
     min_side_px: int = 8
     max_side_px: int = 512  # larger images are scaled to this longest side
     jpeg_quality: int = 95  # of images that cannot be kept as fetched
-    refused_directives: Sequence[str] = ("noai", "noimageai", "noml", "none")  # in X-Robots-Tag
+    respect_robots: bool = True  # the Allow and Disallow lines of robots.txt
+    refused_directives: Sequence[str] = ("noai", "noimageai", "noml", "none")  # in X-Robots-Tag and meta tags
+    refuse_tdm_reservation: bool = True  # reserved text and data mining, whatever policy is offered
+    # Ours among the usages of Content-Usage, with the names of its drafts, and of Content-Signal.
+    refused_usages: Sequence[str] = ("train-ai", "train-genai", "genai", "ai", "ai-train")
+    # Most owners say nothing. "fetch" takes that as a no to nothing, which is not the same as a yes; "refuse"
+    # keeps only what somebody allowed, such as by `Content-Usage: train-ai=y` or `tdm-reservation: 0`.
+    when_unknown: str = "fetch"
     contact: str = ""  # e-mail address or URL, in the user agent: who answers for this crawl
     private_hosts: Sequence[str] = ()  # "host" or "host:port": may have private addresses, needs no contact
 
     def __post_init__(self) -> None:
-        if isinstance(self.refused_directives, str):
-            raise ValueError(f"scrape.refused_directives must be a list, got {self.refused_directives!r}")
-        object.__setattr__(self, "refused_directives", tuple(map(str.lower, self.refused_directives)))
-        if isinstance(self.private_hosts, str):
-            raise ValueError(f"scrape.private_hosts must be a list, got {self.private_hosts!r}")
-        object.__setattr__(self, "private_hosts", tuple(map(str.lower, self.private_hosts)))
+        for name in ("refused_directives", "refused_usages", "private_hosts"):
+            words = getattr(self, name)
+            if isinstance(words, str):
+                raise ValueError(f"scrape.{name} must be a list, got {words!r}")
+            object.__setattr__(self, name, tuple(map(str.lower, words)))
+        if self.when_unknown not in ("fetch", "refuse"):
+            raise ValueError(f"scrape.when_unknown must be 'fetch' or 'refuse', got {self.when_unknown!r}")
         for name in (
             "shard_size", "threads", "max_bytes", "max_pixels", "min_side_px", "max_side_px",
             "per_host_connections",

@@ -4,6 +4,6 @@ Unknown is not permission: `ScrapeConfig.when_unknown` says what happens where n
 """
 
 from unclip_pipeline.scraping.permission.decision import Decision, PlainAnswer
-from unclip_pipeline.scraping.permission.permission import Permission
+from unclip_pipeline.scraping.permission.permission import Permission, page_decision
 
-__all__ = ["Decision", "Permission", "PlainAnswer"]
+__all__ = ["Decision", "Permission", "PlainAnswer", "page_decision"]
