@@ -17,16 +17,28 @@ FATES: frozenset[str] = frozenset(
         "scrape.empty",
         "scrape.not_an_image",
         "scrape.opted_out",
+        "scrape.permission_unknown",
         "scrape.redirect_loop",
         "scrape.taken_down",
         "scrape.timeout_total",
         "scrape.too_large",
         "scrape.too_small",
         "scrape.truncated",
+        "filter.caption_boilerplate",
         "filter.caption_is_filename",
+        "filter.caption_language",
+        "filter.caption_not_text",
+        "filter.caption_repetitive",
+        "filter.caption_shared",
+        "filter.caption_too_long",
         "filter.caption_too_short",
         "filter.image_blank",
+        "filter.image_grey",
+        "filter.image_placeholder",
+        "filter.image_text_heavy",
+        "filter.image_too_elongated",
         "filter.image_too_small",
+        "filter.reference_too_far",
         "filter.similarity_too_low",
         "filter.unsafe",
         "filter.watermark",
@@ -35,12 +47,16 @@ FATES: frozenset[str] = frozenset(
         "deduplicate.semantic",
     }
 )
-_HTTP = re.compile(r"scrape\.http_[3-5]\d\d")
+_OPEN = re.compile(r"scrape\.http_[3-5]\d\d|filter\.concept_[a-z][a-z0-9_]*")
 
 
 def is_fate(fate: str) -> bool:
-    """Tell whether a word belongs to the vocabulary; every HTTP status from 300 to 599 is one."""
-    return fate in FATES or _HTTP.fullmatch(fate) is not None
+    """Tell whether a word belongs to the vocabulary.
+
+    Two kinds are not listed one by one: every HTTP status from 300 to 599, and the concepts that a
+    user's configuration names.
+    """
+    return fate in FATES or _OPEN.fullmatch(fate) is not None
 
 
 def check_fates(fates: Iterable[str | None]) -> None:
