@@ -1,0 +1,1 @@
+"""Hand trained networks to diffusers and transformers; needs the `export` extra."""

@@ -1,0 +1,79 @@
+"""The prior as diffusers' PriorTransformer: the same function of the same inputs, other names."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from unclip_pipeline.models.prior import OWN_TOKENS, Layer, Prior
+
+
+def prior_to_diffusers(prior: Prior) -> nn.Module:
+    """Build the PriorTransformer that computes what this prior does.
+
+    It is told un-normalised text embeddings and works on standardised image embeddings, as ours; what
+    standardises the text is folded into its first map. Raises ValueError for a prior it cannot express.
+    """
+    from unclip_pipeline.export.diffusers_guard import PriorTransformer
+
+    config = prior.config
+    if reasons := why_not_exportable(prior):
+        raise ValueError(f"this prior is not exportable: {'; '.join(reasons)}")
+    other = PriorTransformer(
+        num_attention_heads=config.heads,
+        attention_head_dim=config.width // config.heads,
+        num_layers=config.layers,
+        embedding_dim=prior.embedding_width,
+        num_embeddings=config.context_length,
+        additional_embeddings=OWN_TOKENS,
+        dropout=config.dropout,
+    )
+    other.load_state_dict(dict(_renamed(prior)))
+    return other.eval()
+
+
+def why_not_exportable(prior: Prior) -> list[str]:
+    """List what in this prior a PriorTransformer cannot express; empty when it can."""
+    reasons = {
+        "text_tokens off: it reads the caption's token states": not prior.config.text_tokens,
+        f"text width {prior.text_width} differs from the embedding's {prior.embedding_width}": (
+            prior.config.text_tokens and prior.text_width != prior.embedding_width
+        ),
+    }
+    return [reason for reason, holds in reasons.items() if holds]
+
+
+def _renamed(prior: Prior) -> Iterator[tuple[str, Tensor]]:
+    text_weight = prior.text_in.weight / prior.text_std
+    yield "embedding_proj.weight", text_weight
+    yield "embedding_proj.bias", prior.text_in.bias - text_weight @ prior.text_mean
+    yield "positional_embedding", prior.positions[None]
+    yield "prd_embedding", prior.query[None, None]
+    yield "clip_mean", prior.image_mean[None]
+    yield "clip_std", prior.image_std[None]
+    modules = {
+        "time_embedding.linear_1": prior.time_in[0],
+        "time_embedding.linear_2": prior.time_in[2],
+        "proj_in": prior.image_in,
+        "encoder_hidden_states_proj": prior.tokens_in,
+        "norm_out": prior.norm,
+        "proj_to_clip_embeddings": prior.out,
+    }
+    for name, module in modules.items():
+        yield f"{name}.weight", module.weight
+        yield f"{name}.bias", module.bias
+    for number, layer in enumerate(prior.layers):
+        for name, tensor in _layer(layer):
+            yield f"transformer_blocks.{number}.{name}", tensor
+
+
+def _layer(layer: Layer) -> Iterator[tuple[str, Tensor]]:
+    for kind in ("weight", "bias"):
+        whole = getattr(layer.qkv, kind)
+        for name, part in zip(("to_q", "to_k", "to_v"), torch.chunk(whole, 3), strict=True):
+            yield f"attn1.{name}.{kind}", part
+        yield f"attn1.to_out.0.{kind}", getattr(layer.out, kind)
+        yield f"norm1.{kind}", getattr(layer.norm1, kind)
+        yield f"norm3.{kind}", getattr(layer.norm2, kind)
+        yield f"ff.net.0.proj.{kind}", getattr(layer.wide, kind)
+        yield f"ff.net.2.{kind}", getattr(layer.narrow, kind)
