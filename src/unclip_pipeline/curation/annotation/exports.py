@@ -1,0 +1,165 @@
+"""What comes back from people: Label Studio's JSON, JSON-MIN and CSV, and the plain CSV of `annotate`."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+YES, NO, UNSURE = "yes", "no", "unsure"
+CHOICES = (YES, NO, UNSURE)
+ABOUT_A_ROW = frozenset(
+    "uid url caption image round inclusion_probability chosen_for width height id inner_id annotator "
+    "annotation_id created_at updated_at lead_time completed_by was_cancelled ground_truth agreement "
+    "project split task".split()
+)
+"""Columns of a flat export that are no concept; so are names that begin with an underscore."""
+
+
+class Answer(NamedTuple):
+    """What one person said of one concept in one picture."""
+
+    uid: str
+    concept: str
+    annotator: str
+    answer: bool
+    inclusion_probability: float  # NaN where the export does not say
+    round: int  # 0 where the export does not say
+    updated_at: str
+    file: str
+
+
+class Export(NamedTuple):
+    """The answers of one file, and how many entries held none, by reason."""
+
+    answers: list[Answer]
+    set_aside: Counter[str]
+
+
+def read_export(path: Path) -> Export:
+    """Read one file by its suffix and content; raises ValueError if it is none of the four forms."""
+    if path.suffix == ".csv":
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        return _flat_export(frame.to_dict("records"), path)
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise ValueError(f"{path} is not JSON ({fault}); export it again, or take it away") from fault
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{path} must hold a list of tasks; export as JSON, JSON-MIN or CSV")
+    if any("data" in entry for entry in entries):
+        return _task_export(entries, path)
+    return _flat_export(entries, path)
+
+
+def _task_export(tasks: list[dict[str, Any]], path: Path) -> Export:
+    """Read Label Studio's full JSON: every annotation of every task, cancelled ones set aside."""
+    answers: list[Answer] = []
+    set_aside: Counter[str] = Counter()
+    for task in tasks:
+        annotations = task.get("annotations") or []
+        set_aside["not_annotated"] += not annotations
+        for annotation in annotations:
+            if annotation.get("was_cancelled"):
+                set_aside["cancelled"] += 1
+            elif not annotation.get("result"):
+                set_aside["empty"] += 1
+            else:
+                facts = {**_facts(task["data"], path), "updated_at": str(annotation.get("updated_at") or "")}
+                said = _task_choices(annotation["result"])
+                answers += _answers(said, _annotator(annotation), facts, path, set_aside)
+    return Export(answers, +set_aside)
+
+
+def _flat_export(rows: list[dict[str, Any]], path: Path) -> Export:
+    """Read one row per annotation, one column per concept: JSON-MIN and both kinds of CSV."""
+    answers: list[Answer] = []
+    set_aside: Counter[str] = Counter()
+    for row in rows:
+        said = {
+            name: _one_text(value)
+            for name, value in row.items()
+            if name not in ABOUT_A_ROW and not name.startswith("_")
+        }
+        if str(row.get("was_cancelled", "")).lower() in ("true", "1"):
+            set_aside["cancelled"] += 1
+        elif not any(said.values()):
+            set_aside["empty"] += 1
+        else:
+            facts = {**_facts(row, path), "updated_at": str(row.get("updated_at") or "")}
+            given = {name: text for name, text in said.items() if text}
+            annotator = str(row.get("annotator") or row.get("completed_by") or path.stem)
+            answers += _answers(given, annotator, facts, path, set_aside)
+    return Export(answers, +set_aside)
+
+
+def _facts(data: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    uid = str(data.get("uid") or "")
+    if not uid:
+        raise ValueError(
+            f"{path} has an annotation without a uid (it has {sorted(data)[:6]}): only tasks written by "
+            "`annotate` can come back; add a uid to each, or take the file away"
+        )
+    chance = str(data.get("inclusion_probability") or "")
+    return {
+        "uid": uid,
+        "inclusion_probability": _chance(chance, uid, path),
+        "round": int(float(data.get("round") or 0)),
+    }
+
+
+def _chance(text: str, uid: str, path: Path) -> float:
+    value = float(text) if text else float("nan")
+    if value <= 0 or value > 1:
+        raise ValueError(
+            f"{path}: inclusion_probability must lie in (0, 1], got {value} for {uid}; leave the column as "
+            "`annotate` wrote it, or empty"
+        )
+    return value
+
+
+def _task_choices(result: list[dict[str, Any]]) -> dict[str, str]:
+    """Take the choices of an annotation by concept; boxes, ratings and texts are for others."""
+    return {
+        str(region["from_name"]): _one_text(region["value"])
+        for region in result
+        if region.get("type") == "choices"
+    }
+
+
+def _one_text(value: Any) -> str:
+    """Read a choice however it is wrapped; several choices stay several words, which no label is."""
+    if isinstance(value, Mapping):
+        value = value.get("choices")
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    return "" if value is None or value != value else str(value).strip()
+
+
+def _answers(
+    said: Mapping[str, str], annotator: str, facts: Mapping[str, Any], path: Path, set_aside: Counter[str]
+) -> Iterator[Answer]:
+    """Yield what was said plainly; count what was not; refuse what was never asked."""
+    if not said:
+        set_aside["other_kinds"] += 1
+    for concept, text in said.items():
+        word = text.casefold()
+        if word not in CHOICES:
+            raise ValueError(
+                f"{path}: the label of {concept!r} must be one of {', '.join(CHOICES)}, got {text!r} for "
+                f"{facts['uid']}; correct it, or begin the name of a column of your own with an underscore"
+            )
+        if word == UNSURE:
+            set_aside["unsure"] += 1
+        else:
+            yield Answer(concept=concept, annotator=annotator, answer=word == YES, file=path.name, **facts)
+
+
+def _annotator(annotation: Mapping[str, Any]) -> str:
+    """Name who annotated: `completed_by` is a number in some versions and an object in others."""
+    by = annotation.get("completed_by")
+    if isinstance(by, Mapping):
+        by = by.get("id", by.get("email"))
+    return "" if by is None else str(by)

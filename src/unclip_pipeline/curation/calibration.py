@@ -1,0 +1,225 @@
+"""Labels turned into a rule: a linear probe per concept, a threshold at a wanted recall, and what it costs.
+
+Every figure is of cross-fitted scores: a picture is judged by probes that saw neither it nor its copies.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Float32, Shaped
+
+from unclip_pipeline.corpus.intervals import wilson
+from unclip_pipeline.corpus.vectors import rows_of
+from unclip_pipeline.curation.annotation.labels import Labels, consensus, read_labels
+
+__all__ = ["CalibratedConcept", "CalibrationConfig", "Share", "calibrate", "figures", "read_labels"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationConfig:
+    """How labels become thresholds."""
+
+    wanted_recall: float = 0.95  # of the pictures that show a concept, this share is to be caught
+    min_precision: float = 0.5  # where both cannot be had, recall gives way
+    min_per_class: int = 8  # labels "yes", and labels "no", below which a concept keeps its rule
+    folds: int = 5
+    same_cosine: float = 0.99  # pictures this near are judged together, never one by the other
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name in ("wanted_recall", "confidence"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(
+                    f"calibration.{name} must lie between 0 and 1, got {getattr(self, name)}; try 0.95"
+                )
+        if not 0 <= self.min_precision < 1:
+            raise ValueError(
+                f"calibration.min_precision must lie in [0, 1), got {self.min_precision}; try 0.5"
+            )
+        if self.folds < 2 or self.min_per_class < self.folds:
+            raise ValueError(
+                "calibration.folds must be at least 2 and calibration.min_per_class no less than folds, got "
+                f"{self.folds} and {self.min_per_class}; try 5 and 8"
+            )
+
+
+class Share(NamedTuple):
+    """A share estimated for the whole population, with Wilson's bounds at the effective sample size."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: float  # effective
+
+
+class CalibratedConcept(NamedTuple):
+    """What labels say of one concept. Where `reason` is not empty the probe is not to be used."""
+
+    concept: str
+    probability: Float[np.ndarray, " n"]  # that a row shows the concept; NaN where there is no probe
+    threshold: float  # a row shows it where its probability is at least this
+    precision: Share
+    recall: Share
+    labels: int
+    positives: int
+    reason: str = ""
+    note: str = ""  # how the threshold was reached
+    labelled: pd.DataFrame | None = None  # uid, label, votes, weight, probability (cross-fitted)
+
+
+def calibrate(
+    labels: Labels,
+    uid: Shaped[np.ndarray, " n"],
+    vectors: Float32[np.ndarray, "n d"],
+    scores: Mapping[str, Float[np.ndarray, "n _"]],
+    config: CalibrationConfig,
+    *,
+    seed: int,
+) -> dict[str, CalibratedConcept]:
+    """Fit a probe and a threshold for every concept of `scores`.
+
+    `vectors` are unit image embeddings; the columns of a concept's scores are what else tells of it, such
+    as the evidence of its prompts and whether the caption names it (none: shape (n, 0)).
+    """
+    return {
+        concept: _calibrate(concept, consensus(labels, concept), uid, vectors, columns, config, seed)
+        for concept, columns in scores.items()
+    }
+
+
+def figures(
+    claimed: Bool[np.ndarray, " n"],
+    label: Bool[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"],
+    confidence: float = 0.95,
+) -> tuple[Share, Share]:
+    """Estimate precision and recall of a claim in the population that weighted labels stand for.
+
+    Ratios of Horvitz-Thompson totals (Hajek, 1971); rows without a weight are left out.
+    """
+    drawn = np.isfinite(weight)
+    claimed, label, weight = claimed[drawn], label[drawn], weight[drawn]
+    return (
+        weighted_share(label[claimed], weight[claimed], confidence),
+        weighted_share(claimed[label], weight[label], confidence),
+    )
+
+
+def weighted_share(
+    hits: Bool[np.ndarray, " n"], weight: Float[np.ndarray, " n"], confidence: float = 0.95
+) -> Share:
+    """Estimate a share from weighted rows; the effective size is Kish's (1965), (sum w)^2 / sum w^2."""
+    if not len(hits):
+        return Share(None, None, None, 0.0)
+    size = float(weight.sum() ** 2 / (weight**2).sum())
+    value = min(1.0, float(weight[hits].sum() / weight.sum()))
+    low, high = wilson(min(value * size, size), size, confidence)
+    return Share(value, low, high, size)
+
+
+def _calibrate(
+    concept: str,
+    labelled: pd.DataFrame,
+    uid: Shaped[np.ndarray, " n"],
+    vectors: Float32[np.ndarray, "n d"],
+    columns: Float[np.ndarray, "n _"],
+    config: CalibrationConfig,
+    seed: int,
+) -> CalibratedConcept:
+    from unclip_pipeline.curation.probe import features, fit_probe
+
+    here = labelled[labelled["uid"].isin(uid)].reset_index(drop=True)
+    label, weight = here["label"].to_numpy(bool), here["weight"].to_numpy(float)
+    if reason := _too_few(label, weight, config):
+        return unused(concept, len(uid), len(here), int(label.sum()), reason)
+    rows = rows_of(uid, here["uid"].tolist(), what="the rows that are judged")
+    table = features(vectors, columns)
+    groups = copies(vectors[rows], config.same_cosine)
+    fitted = fit_probe(table[rows], label, weight, groups, folds=config.folds, seed=seed)
+    threshold, note = choose_threshold(fitted.crossed, label, weight, config)
+    precision, recall = figures(fitted.crossed >= threshold, label, weight, config.confidence)
+    return CalibratedConcept(
+        concept=concept,
+        probability=fitted.probability(table),
+        threshold=threshold,
+        precision=precision,
+        recall=recall,
+        labels=len(here),
+        positives=int(label.sum()),
+        note=note,
+        labelled=here.assign(probability=fitted.crossed),
+    )
+
+
+def choose_threshold(
+    probability: Float[np.ndarray, " n"],
+    label: Bool[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"],
+    config: CalibrationConfig,
+) -> tuple[float, str]:
+    """Take the highest threshold whose recall surely reaches the target, else the highest that is said to.
+
+    One whose precision would fall below the least wanted is not taken; if none is left, the one with the
+    most recall among those precise enough.
+    """
+    steps = curve(probability, label, weight, config.confidence)
+    precise = steps[steps["precision"] >= config.min_precision]
+    for column, note in (
+        ("recall_low", "the lower bound of recall reaches the target"),
+        ("recall", "recall reaches the target, its lower bound does not: more labels would tell"),
+    ):
+        reaching = precise[precise[column] >= config.wanted_recall]
+        if len(reaching):
+            return float(reaching["threshold"].max()), note
+    if len(precise):
+        most = precise.sort_values(["recall", "threshold"]).iloc[-1]
+        return float(most["threshold"]), "the target of recall is out of reach at the least precision"
+    best = steps.sort_values(["precision", "recall"]).iloc[-1]
+    return float(best["threshold"]), "no threshold is as precise as wanted; this one is the most precise"
+
+
+def curve(
+    probability: Float[np.ndarray, " n"],
+    label: Bool[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"],
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Estimate precision and recall at each threshold that is the probability of a picture labelled yes."""
+    drawn = np.isfinite(weight)
+    rows = []
+    for threshold in np.unique(probability[drawn & label]):
+        precision, recall = figures(probability >= threshold, label, weight, confidence)
+        rows.append((float(threshold), precision.value, recall.value, recall.low))
+    return pd.DataFrame(rows, columns=["threshold", "precision", "recall", "recall_low"]).astype(float)
+
+
+def copies(vectors: Float32[np.ndarray, "n d"], min_cosine: float) -> Shaped[np.ndarray, " n"]:
+    """Number the groups of rows that are linked by at least this cosine."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    return connected_components(csr_array(vectors @ vectors.T >= min_cosine), directed=False)[1]
+
+
+def unused(concept: str, n: int, labels: int, positives: int, reason: str) -> CalibratedConcept:
+    """Say that a concept keeps the rule it has, and why."""
+    nothing = Share(None, None, None, 0.0)
+    return CalibratedConcept(
+        concept, np.full(n, np.nan), float("nan"), nothing, nothing, labels, positives, reason
+    )
+
+
+def _too_few(
+    label: Bool[np.ndarray, " n"], weight: Float[np.ndarray, " n"], config: CalibrationConfig
+) -> str:
+    if not len(label):
+        return "there are no labels"
+    for word, own in (("yes", label), ("no", ~label)):
+        if own.sum() < config.min_per_class:
+            return f"{int(own.sum())} of {len(label)} labels say {word}, {config.min_per_class} are needed"
+        if not np.isfinite(weight[own]).any():
+            return f"no label {word} has an inclusion probability, so recall and precision are unknown"
+    return ""
