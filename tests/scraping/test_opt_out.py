@@ -2,10 +2,11 @@
 
 from email.message import Message
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unclip_pipeline.scraping.opt_out import refused_by
+from unclip_pipeline.scraping.permission.robots_tags import refused_by
 
 REFUSED = ("noai", "noimageai")
 WORDS = st.sampled_from(
@@ -43,6 +44,31 @@ def test_a_crawlers_name_holds_until_the_next_name():
     assert refused_by(["otherbot: nofollow, noai"], REFUSED) is None
     assert refused_by(["otherbot: nofollow, *: noai"], REFUSED) == "noai"
     assert refused_by(["otherbot: noai", "noai"], REFUSED) == "noai"
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "noai", "NOAI", " noai ", "noai;", "nofollow;noai", "noindex, NoImageAI", '"noai"', "noai noimageai",
+        "noai: true", "*: noai", "* : noai", "unclip_pipeline: noai", "Unclip-Pipeline: nofollow, noai",
+        "unclip_pipeline/0.1: noai", "otherbot: nofollow, unclip_pipeline: noai",
+        "unavailable_after: 25 Jun 2010 15:00:00 PST, noai",
+        "unavailable_after: Friday, 25-Jun-10 15:00:00 PST, noai",
+        "unavailable_after: 25 Jun 2010, 15:00:00 PST, noai", "unavailable_after: 2010, 06:25, noai",
+        "noai, unavailable_after: 1 Jan 2030", "max-snippet: -1, max-image-preview: large, noai",
+    ],
+)  # fmt: skip
+def test_spellings_of_a_no(tag):
+    assert refused_by([tag], REFUSED)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["", "all", "noindex", "otherbot: noai", "my_unclip_pipeline: noai", "noairplay", "max-image-preview: noai",
+     "no-ai-bot: nofollow", "otherbot: nofollow, noai; noimageai"],
+)  # fmt: skip
+def test_spellings_that_say_nothing_to_us(tag):
+    assert refused_by([tag], REFUSED) is None
 
 
 def test_img2dataset_misses_spellings_that_we_respect():

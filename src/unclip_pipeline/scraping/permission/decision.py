@@ -34,7 +34,7 @@ class Decision(NamedTuple):
 
 def evidence_of(scope: str, where: str, signal: str, raw: str, decision: str, rule: str) -> Evidence:
     """Write down a signal; text that no file could hold is replaced, long text cut."""
-    raw = " ".join(raw.split()).encode("utf-8", "replace").decode()
+    where, raw = (" ".join(text.split()).encode("utf-8", "replace").decode() for text in (where, raw))
     return Evidence(scope, where, signal, raw[:_RAW_LENGTH], decision, rule)
 
 

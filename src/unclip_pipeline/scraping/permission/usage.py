@@ -19,7 +19,7 @@ from unclip_pipeline.scraping.permission.decision import evidence_of
 USAGE, SIGNAL = "Content-Usage", "Content-Signal"
 RULES = {USAGE: "aipref-attach-05/1", SIGNAL: "contentsignals-00/1"}
 _WIDER = ("tdm", "all", "bots")  # vocab-00 to -05, from narrow to wide
-_ANSWERS = {"y": "allowed", "n": "refused", "yes": "allowed", "no": "refused"}
+_ANSWERS = {USAGE: {"y": "allowed", "n": "refused"}, SIGNAL: {"yes": "allowed", "no": "refused"}}
 
 _TOKEN = r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+"
 _KEY = r"[a-z*][a-z0-9_\-.*]*+"
@@ -62,13 +62,13 @@ def usage_decision(kind: str, statement: str, usages: Sequence[str]) -> str:
 
     One no refuses; without it, one yes allows (draft-ietf-aipref-vocab-08, 5.1).
     """
-    members = dictionary(statement) if kind == USAGE else _pairs(statement)
-    if not members:
-        return "unknown"
-    answers = {_ANSWERS.get(members.get(usage, "")) for usage in usages} - {None}
-    for wider in () if answers else _WIDER:
-        answers = answers or {_ANSWERS.get(members.get(wider, ""))} - {None}
-    return next((answer for answer in ("refused", "allowed") if answer in answers), "unknown")
+    members = (dictionary(statement) if kind == USAGE else _pairs(statement)) or {}
+    for names in (usages, *((wider,) for wider in _WIDER)):
+        answers = {_ANSWERS[kind].get(members.get(name, "")) for name in names}
+        for answer in ("refused", "allowed"):
+            if answer in answers:
+                return answer
+    return "unknown"
 
 
 def header_evidence(
