@@ -104,6 +104,8 @@ def test_siblings_of_a_template_are_other_pictures(entries: list[Entry]) -> None
         assert sibling.scene.latents != base.scene.latents
         assert sibling.scene.dx == base.scene.dx
         assert sibling.scene.noise_seed != base.scene.noise_seed
+    shown = Counter((sibling.family, sibling.scene.latents) for sibling in siblings)
+    assert max(shown.values()) == 1  # no two of a family show the same
 
 
 def test_a_wrong_caption_does_not_describe_its_picture(truth: pd.DataFrame) -> None:

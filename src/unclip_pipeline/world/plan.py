@@ -39,6 +39,7 @@ OPT_OUTS = (
 NO_OPT_OUTS = ("noindex", "nofollow, noarchive", "otherbot: noai")  # say nothing to us
 TRANSFORMS = ("recompressed", "resized", "cropped", "stamped")
 LICENCES = ("CC0-1.0", "CC-BY-4.0", None)
+MAX_DRAWS = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -260,15 +261,30 @@ def _copies(
 def _siblings(bases: list[Entry], count: int, seed: int, config: WorldConfig) -> Iterator[Entry]:
     """Repeat a template with one attribute changed: alike to a careless eye, and no duplicates.
 
-    Pose and light are those of the first; the sensor's noise is new, as in any second picture.
+    Pose and light are those of the first; the sensor's noise is new, as in any second picture. No two of
+    a family show the same.
     """
     rng = seeded_numpy(seed, "families")
+    shown = [{base.scene.latents} for base in bases]
     for number in range(count):
-        base = bases[number % len(bases)]
-        scene, _ = vary_one_attribute(base.scene, config, rng)
+        place = number % len(bases)
+        base = bases[place]
+        scene = _unlike(shown[place], base.scene, config, rng)
+        shown[place].add(scene.latents)
         scene = replace(scene, noise_seed=seed_of(seed, "family", number))
         [sibling] = _entries([scene], config, seed, "family", number)
         yield replace(sibling, family=base.uid)
+
+
+def _unlike(shown: set[str], scene: Scene, config: WorldConfig, rng: np.random.Generator) -> Scene:
+    for _ in range(MAX_DRAWS):
+        varied, _ = vary_one_attribute(scene, config, rng)
+        if varied.latents not in shown:
+            return varied
+    raise ValueError(
+        f"{MAX_DRAWS} draws gave no picture that its template family lacks: {sorted(shown)}; "
+        "lower world.template_family_share or give the world more values"
+    )
 
 
 def _entries(
