@@ -122,12 +122,36 @@ def test_an_unknown_split_is_refused():
     ("takedowns", "complaint"),
     [
         (pd.DataFrame({"kind": ["url"], "value": ["x"]}), "reason"),
-        (pd.DataFrame({"kind": ["host"], "value": ["x"], "reason": ["y"]}), "got .'host'"),
+        (pd.DataFrame({"kind": ["domain"], "value": ["x"], "reason": ["y"]}), "got .'domain'"),
+        (
+            pd.DataFrame({"kind": ["host"], "value": ["http://x/"], "reason": ["y"]}),
+            "bare name .* got 'http://x/'",
+        ),
+        (pd.DataFrame({"kind": ["host"], "value": ["*."], "reason": ["y"]}), "bare name"),
     ],
 )
 def test_a_takedown_list_that_cannot_be_meant_is_refused(takedowns, complaint):
     with pytest.raises(ValueError, match=complaint):
         read_takedowns(takedowns)
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "is_taken_down"),
+    [
+        ("example.org", "http://example.org/a.png", True), ("example.org", "https://EXAMPLE.org:8443/a", True),
+        ("example.org", "http://img.cdn.example.org/a", True), ("Example.ORG.", "http://example.org./a", True),
+        ("*.example.org", "http://example.org/a", True), ("img.example.org", "http://example.org/a", False),
+        ("example.org", "http://badexample.org/a", False), ("example.org", "http://example.org.evil.net/", False),
+        ("example.org", "http://a.net/example.org", False), ("münchen.de", "http://xn--mnchen-3ya.de/a", True),
+        ("127.0.0.1", "http://127.0.0.1:80/a", True), ("127.0.0.1", "http://127.0.0.11/a", False),
+    ],
+)  # fmt: skip
+def test_a_host_is_taken_down_with_all_below_it(host, url, is_taken_down):
+    takedowns = pd.DataFrame({"kind": ["host"], "value": [host], "reason": ["the owner asked"]})
+    [row] = _rows(pd.DataFrame({"url": [url], "caption": ["c"]}), takedowns).itertuples()
+    assert (row.refused, row.refused_reason) == (
+        ("scrape.taken_down", "the owner asked") if is_taken_down else (None, None)
+    )
 
 
 def test_lost_repeated_and_strange_rows_are_told_apart():

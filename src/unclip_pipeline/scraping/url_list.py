@@ -9,7 +9,7 @@ from unclip_pipeline.corpus.uids import canonical_url, pair_uid
 from unclip_pipeline.scraping.config import ScrapeConfig
 
 SPLITS = ("train", "heldout")
-TAKEDOWN_KINDS = ("url", "uid", "sha256")
+TAKEDOWN_KINDS = ("url", "uid", "sha256", "host")
 # Columns that this or a later stage writes: a list's own column of that name is carried as `listed_<name>`.
 RESERVED = frozenset(
     "uid listed refused refused_reason fate http_status error sha256 width height bytes shard "
@@ -18,11 +18,12 @@ RESERVED = frozenset(
 
 
 class Takedowns(NamedTuple):
-    """What must not be used, by canonical URL, uid or sha256 of the bytes, with the reason."""
+    """What must not be used, by canonical URL, uid, sha256 of the bytes or host, with the reason."""
 
     url: dict[str, str]
     uid: dict[str, str]
     sha256: dict[str, str]
+    host: dict[str, str]  # and all that are below it
 
 
 def read_takedowns(takedown_list: pd.DataFrame) -> Takedowns:
@@ -35,8 +36,7 @@ def read_takedowns(takedown_list: pd.DataFrame) -> Takedowns:
         raise ValueError(f"takedown_list.kind must be one of {TAKEDOWN_KINDS}, got {unknown}")
     by_kind: dict[str, dict[str, str]] = {kind: {} for kind in TAKEDOWN_KINDS}
     for kind, value, reason in takedown_list[["kind", "value", "reason"]].itertuples(index=False, name=None):
-        name = value.strip() if kind == "url" else value.strip().lower()
-        by_kind[kind][_url_name(name) if kind == "url" else name] = str(reason)
+        by_kind[kind][_takedown_name(kind, value.strip())] = str(reason)
     return Takedowns(**by_kind)
 
 
@@ -104,6 +104,9 @@ def _refusal(uid: str, url: str, takedowns: Takedowns) -> tuple[str | None, str 
         return "scrape.bad_url", str(fault)
     if name in takedowns.url:
         return "scrape.taken_down", takedowns.url[name]
+    for host in _with_parents(parts.hostname or ""):
+        if host in takedowns.host:
+            return "scrape.taken_down", takedowns.host[host]
     if parts.scheme not in ("http", "https"):
         return "scrape.bad_url", f"only http and https are fetched, not {parts.scheme or 'a bare path'}"
     if not parts.hostname:
@@ -114,6 +117,26 @@ def _refusal(uid: str, url: str, takedowns: Takedowns) -> tuple[str | None, str 
 def _text(value: object) -> str:
     """Write a cell as text that every file format can hold; a missing one is empty."""
     return "" if pd.isna(value) else str(value).encode("utf-8", "replace").decode()
+
+
+def _takedown_name(kind: str, value: str) -> str:
+    """Spell a value of a takedown list as the rows spell theirs."""
+    if kind == "url":
+        return _url_name(value)
+    if kind != "host":
+        return value.lower()
+    host = urlsplit(_url_name(f"http://{value.removeprefix('*').strip('.')}/")).hostname
+    if not host or any(sign in value for sign in "/:@?# "):
+        raise ValueError(
+            f"takedown_list.value of a host must be a bare name such as example.org, got {value!r}"
+        )
+    return host
+
+
+def _with_parents(host: str) -> list[str]:
+    """Name a host and every domain that it lies in."""
+    labels = host.rstrip(".").split(".")
+    return [".".join(labels[start:]) for start in range(len(labels))]
 
 
 def _url_name(url: str) -> str:
