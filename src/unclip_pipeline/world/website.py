@@ -2,9 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from html import escape
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +12,14 @@ from urllib.parse import urlsplit
 from unclip_pipeline.corpus.files import atomic_folder
 from unclip_pipeline.corpus.shards import tar_bytes
 from unclip_pipeline.progress import progress
+from unclip_pipeline.world import gallery
 from unclip_pipeline.world.pictures import HTML_INSTEAD, Picture, picture_bytes
-from unclip_pipeline.world.plan import Entry
+from unclip_pipeline.world.plan import OPT_OUTS, Entry
 from unclip_pipeline.world.scenes import WorldConfig
 
 ROUTES = "routes.json"
 PICTURES_PER_PAGE = 60
+LATEST = 3  # pictures that the first page shows again
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "html": "text/html", "txt": "text/plain"}
 _STATUS = {"status_404": 404, "status_403": 403, "status_410": 410, "status_500": 500}
 _ROBOTS = b"User-agent: *\nDisallow: /admin/\n"
@@ -46,9 +47,11 @@ def write_website(entries: list[Entry], folder: Path, config: WorldConfig, *, wo
     hosts: dict[str, Website] = defaultdict(lambda: Website({}, {}))
     for entry, content in zip(listed.values(), _rendered(pictures, workers), strict=True):
         _publish(hosts[urlsplit(entry.url).hostname], entry, content)
+    elsewhere = list({entry.url: entry for entry in entries if entry.fault == "refused"}.values())
     with atomic_folder(folder) as unfinished:
         for host, site in hosts.items():
-            _add_pages(site, [entry for entry in listed.values() if urlsplit(entry.url).hostname == host])
+            own = [entry for entry in listed.values() if urlsplit(entry.url).hostname == host]
+            _add_pages(site, own, elsewhere if host == min(hosts) else [])
             members = tar_bytes(unfinished / f"{host}.tar", site.files.items())
             places = {member.name: (member.offset, member.size) for member in members}
             answers = {
@@ -91,31 +94,39 @@ def _publish(site: Website, entry: Entry, content: bytes) -> None:
         _add_file(site, target, content, CONTENT_TYPES[kind], headers)
 
 
-def _add_pages(site: Website, entries: list[Entry]) -> None:
-    """Add the pages that show the pictures, as a visitor would find them."""
-    pages = [
-        entries[start : start + PICTURES_PER_PAGE] for start in range(0, len(entries), PICTURES_PER_PAGE)
-    ]
-    for number, page in enumerate(pages):
-        figures = (
-            f'<figure><img src="{escape(urlsplit(entry.url).path)}" alt="{escape(entry.caption.text)}">'
-            f"<figcaption>{escape(entry.caption.text)}</figcaption></figure>"
-            for entry in page
-        )
-        _add_html(site, f"/gallery/{number}.html", f"Gallery, page {number + 1}", figures)
-    links = (f'<a href="/gallery/{number}.html">page {number + 1}</a>' for number in range(len(pages)))
-    _add_html(site, "/", "A miniature web of drawings", links)
+def _add_pages(site: Website, entries: list[Entry], elsewhere: list[Entry]) -> None:
+    """Add the pages that show the pictures, as a visitor would find them; each picture has one caption.
+
+    Pictures whose host forbids their use stand on pages that forbid it too.
+    """
+    willing = [entry for entry in entries if entry.robots_tag not in OPT_OUTS]
+    unwilling = [entry for entry in entries if entry.robots_tag in OPT_OUTS]
+    kinds = (
+        (gallery.gallery_page, "gallery", willing),
+        (gallery.no_use_page, "private", unwilling),
+        (gallery.elsewhere_page, "elsewhere", elsewhere),
+    )
+    paths = []
+    for write, room, shown in kinds:
+        for number, start in enumerate(range(0, len(shown), PICTURES_PER_PAGE)):
+            page = write(
+                f"{room.title()}, page {number + 1}", shown[start : start + PICTURES_PER_PAGE], number
+            )
+            paths.append(f"/{room}/{number}.html")
+            _add_page(site, paths[-1], page)
+    _add_page(site, "/", gallery.home_page("A miniature web of drawings", willing[:LATEST], paths))
+    _add_file(site, gallery.PIXEL_PATH, gallery.PIXEL, "image/gif", [])
     _add_file(site, "/robots.txt", _ROBOTS, CONTENT_TYPES["txt"], [])
 
 
-def _add_html(site: Website, path: str, title: str, parts: Iterable[str]) -> None:
-    text = f"<!doctype html><title>{title}</title><h1>{title}</h1>\n" + "\n".join(parts)
-    _add_file(site, path, text.encode(), CONTENT_TYPES["html"], [])
+def _add_page(site: Website, path: str, page: gallery.PageFile) -> None:
+    _add_file(site, path, page.content, None, page.headers)
 
 
 def _add_file(
-    site: Website, path: str, content: bytes, content_type: str, headers: list[tuple[str, str]]
+    site: Website, path: str, content: bytes, content_type: str | None, headers: list[tuple[str, str]]
 ) -> None:
     name = path[1:] or "index.html"
     site.files[name] = content
-    site.routes[path] = Route(200, [*headers, ("Content-Type", content_type)], name)
+    kind = [("Content-Type", content_type)] if content_type else []
+    site.routes[path] = Route(200, [*headers, *kind], name)

@@ -1,0 +1,133 @@
+"""Read a page from HTML, however broken."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from unclip_pipeline.scraping.harvest.addresses import Size, largest_first, srcset
+from unclip_pipeline.scraping.harvest.page import Link, Mention, Page, tidy
+
+if TYPE_CHECKING:
+    from resiliparse.parse.html import ElementNode, HTMLTree
+
+_LICENCE_LINKS = 'a[rel~="license" i], link[rel~="license" i], area[rel~="license" i]'
+_CC_LINKS = 'a[href*="creativecommons.org/" i], link[href*="creativecommons.org/" i]'
+# Formats that the fetcher's decoder does not read, and drawings that are no pictures.
+_UNREAD_TYPES = re.compile(r"image/(avif|jxl|svg\+xml|heic|heif|vnd\.)", re.IGNORECASE)
+_META_NAMES = ("name", "property", "http-equiv")
+_AS_IS = Size(0.0, 1.0)
+# How browsers and archivers note where a page was saved from
+_SAVED_FROM = re.compile(
+    r"<!--\s*(?:saved from url=\(\d+\)|Page saved with SingleFile\s+url:\s*)(https?://[^\s>]+)", re.IGNORECASE
+)
+
+
+def html_page(
+    content: bytes, url: str, headers: list[tuple[str, str]], charset: str | None, lazy: Sequence[str]
+) -> Page:
+    """Read HTML; `charset` is what its server said, which goes before what the page says."""
+    return _page(parse(content, charset), url, headers, lazy)
+
+
+def parse(content: bytes, charset: str | None) -> "HTMLTree":
+    """Decode and parse; a byte order mark goes before every word about charsets, as in browsers."""
+    from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+    from resiliparse.parse.html import HTMLTree
+
+    known = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
+    if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        known = None
+    encoding = known or detect_encoding(content, from_html_meta=True) or "utf-8"
+    return HTMLTree.parse_from_bytes(content, encoding, "replace")
+
+
+def own_address(content: bytes, tree: "HTMLTree") -> str | None:
+    """Find where a saved page says it came from: its saver's note, its canonical link, its base."""
+    if match := _SAVED_FROM.search(content[:4096].decode("latin-1")):
+        return match[1]
+    for selector in ('link[rel~="canonical" i]', "base"):
+        for element in tree.document.query_selector_all(selector):
+            address = (element.getattr("href") or "").strip()
+            if re.match("https?://[^/]", address, re.IGNORECASE):
+                return address
+    return None
+
+
+def page_of_tree(tree: "HTMLTree", url: str, lazy: Sequence[str]) -> Page:
+    """Read a page that no server sent."""
+    return _page(tree, url, [], lazy)
+
+
+def _page(tree: "HTMLTree", url: str, headers: list[tuple[str, str]], lazy: Sequence[str]) -> Page:
+    document = tree.document
+    if document is None:
+        return Page(url=url, headers=headers)
+    root = document.query_selector("html")
+    base = next((b.getattr("href") or "" for b in document.query_selector_all("base[href]")), "")
+    return Page(
+        url=url,
+        title=tidy(tree.title),
+        language=_attribute(root, "lang") or _attribute(root, "xml:lang") if root is not None else "",
+        base=base,
+        metas=[pair for meta in document.query_selector_all("meta[content]") for pair in _meta(meta)],
+        headers=headers,
+        mentions=[_mention(image, lazy) for image in document.query_selector_all("img")],
+        links=[link for link, figure in _links(document) if figure is None],
+        text=lambda: _visible_text(tree),
+    )
+
+
+def _meta(meta: "ElementNode") -> list[tuple[str, str]]:
+    content = tidy(meta.getattr("content"))
+    return [(name.strip().lower(), content) for key in _META_NAMES if (name := meta.getattr(key))]
+
+
+def _mention(image: "ElementNode", lazy: Sequence[str]) -> Mention:
+    figure = image.closest("figure")
+    legend = figure.query_selector("figcaption") if figure is not None else None
+    return Mention(
+        sources=_sources(image, lazy),
+        alt=tidy(image.getattr("alt")),
+        title_attribute=tidy(image.getattr("title")),
+        figure_caption=tidy(legend.text) if legend is not None else "",
+        width_attr=_attribute(image, "width"),
+        height_attr=_attribute(image, "height"),
+        figure_links=tuple(link for link, _ in _links(figure)) if figure is not None else (),
+    )
+
+
+def _sources(image: "ElementNode", lazy: Sequence[str]) -> tuple[str, ...]:
+    """Order the addresses of an image; of equal size, its own go before those of its `picture`."""
+    own = [*srcset(_attribute(image, "srcset")), *srcset(_attribute(image, "data-srcset"))]
+    plain = [(_AS_IS, _attribute(image, name)) for name in (*lazy, "src")]
+    parent = image.parent_element
+    offered = parent.query_selector_all("source") if parent is not None and parent.tag == "picture" else []
+    pictured = [
+        candidate
+        for source in offered
+        if not _UNREAD_TYPES.match(_attribute(source, "type"))
+        for name in ("srcset", "data-srcset")
+        for candidate in srcset(_attribute(source, name))
+    ]
+    return largest_first([*own, *plain, *pictured])
+
+
+def _links(place: "ElementNode") -> list[tuple[Link, "ElementNode | None"]]:
+    """List links to licences, each with the figure it stands in."""
+    said = [(link, True) for link in place.query_selector_all(_LICENCE_LINKS)]
+    plain = [(link, False) for link in place.query_selector_all(_CC_LINKS)]
+    return [
+        (Link(_attribute(link, "href"), is_licence), link.closest("figure"))
+        for link, is_licence in (*said, *plain)
+        if _attribute(link, "href")
+    ]
+
+
+def _attribute(element: "ElementNode", name: str) -> str:
+    return element.getattr(name) or ""
+
+
+def _visible_text(tree: "HTMLTree") -> str:
+    from resiliparse.extract.html2text import extract_plain_text
+
+    return tidy(extract_plain_text(tree, alt_texts=False, preserve_formatting=False))
