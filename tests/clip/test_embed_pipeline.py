@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from toy_corpus import toy_corpus
-from unclip_pipeline.clip import embed_shard
+from unclip_pipeline.clip.embed_config import EmbedConfig
 from unclip_pipeline.clip.embed_shard import EmbedShard
 from unclip_pipeline.clip.encoder import load_encoder
 from unclip_pipeline.clip.model import ClipConfig, initial_model, scratch_architecture
@@ -14,12 +14,15 @@ from unclip_pipeline.corpus.files import SUCCESS, is_complete
 from unclip_pipeline.corpus.images import decode_rgb
 from unclip_pipeline.corpus.shards import read_shard, shard_paths, write_shard
 from unclip_pipeline.engines import EngineConfig, ShardError
-from unclip_pipeline.pipelines.embed import create_pipeline
-from unclip_pipeline.pipelines.embed.nodes import embed
+from unclip_pipeline.pipelines.embed import create_pipeline, nodes
 from unclip_pipeline.weights import Weights
 
 CONFIG = ClipConfig(width=16, image_side_px=16, channels=(4, 8), text_width=16, text_heads=2, text_layers=1)
 HERE = EngineConfig(processes=1)
+
+
+def embed(shards, weights, target, engine, **choices):
+    return nodes.embed(shards, weights, target, target.parent / "scratch", EmbedConfig(**choices), engine)
 
 
 def clip(seed: int = 0) -> Weights:
@@ -92,15 +95,15 @@ def test_vectors_of_a_shard_that_is_gone_go_with_it(shards, tmp_path):
     assert sorted(path.name for path in target.iterdir()) == ["00000.parquet", "00001.parquet", SUCCESS]
 
 
-def test_parts_of_a_shard_give_the_vectors_of_the_whole(shards, tmp_path, monkeypatch):
+def test_parts_of_a_shard_give_the_vectors_of_the_whole(shards, tmp_path):
     whole = read_embeddings(embed(shards, clip(), tmp_path / "whole", HERE)[0])
-    monkeypatch.setattr(embed_shard, "PAIRS_AT_ONCE", 5)
-    parts = read_embeddings(embed(shards, clip(), tmp_path / "parts", HERE)[0])
+    parts = read_embeddings(embed(shards, clip(), tmp_path / "parts", HERE, images_at_once=5)[0])
     assert whole.uid.tolist() == parts.uid.tolist()
     np.testing.assert_allclose(whole.image, parts.image, atol=4e-3)
 
 
 def test_the_pipeline_reads_and_writes_what_the_catalog_has():
     pipeline = create_pipeline()
-    assert pipeline.inputs() == {"raw_shards", "clip_weights", "embeddings_target", "params:embed_engine"}
+    folders = {"raw_shards", "clip_weights", "embeddings_target", "embed_scratch"}
+    assert pipeline.inputs() == folders | {"params:embed", "params:embed_engine"}
     assert pipeline.outputs() == {"embeddings", "embed_metrics"}

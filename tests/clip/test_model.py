@@ -105,10 +105,9 @@ def test_weights_of_this_pipeline_are_taken_from_their_folder(tmp_path):
     assert found.embedder_id == load_encoder(weights).embedder_id
 
 
-def test_a_text_tower_whose_states_cannot_be_read_is_refused():
-    with_class_token = {**PUBLISHED, "text_cfg": {**PUBLISHED["text_cfg"], "embed_cls": True}}
-    with pytest.raises(ValueError, match="class token"):
-        build_model({"model": with_class_token})
+def test_a_captioning_model_is_refused_by_name():
+    with pytest.raises(ValueError, match="coca_tiny .* multimodal_cfg"):
+        build_model({"name": "coca_tiny", "model": {**PUBLISHED, "multimodal_cfg": {}}})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The frozen encoder every later stage sees: pictures and captions in, raw vectors out."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unclip_pipeline.clip import text
+from unclip_pipeline.clip.embed_config import EXACT, FLOAT32
 from unclip_pipeline.clip.model import build_model
 from unclip_pipeline.clip.open_clip_guard import open_clip
 from unclip_pipeline.weights import Weights, weights_digest
@@ -26,8 +28,11 @@ class TextTokens(NamedTuple):
 class Encoder:
     """A frozen CLIP. Vectors are un-normalised: a norm can be divided out later, but not be got back."""
 
-    def __init__(self, model: nn.Module, architecture: dict[str, Any], embedder_id: str) -> None:
+    def __init__(
+        self, model: nn.Module, architecture: dict[str, Any], embedder_id: str, dtype: str = FLOAT32
+    ) -> None:
         self.embedder_id = embedder_id
+        self._dtype: torch.dtype = getattr(torch, dtype)
         self.architecture = architecture
         self.image_side_px: int = architecture["preprocessing"]["size"]
         self.width: int = architecture["model"]["embed_dim"]
@@ -38,6 +43,7 @@ class Encoder:
     @property
     def text_width(self) -> int:
         """Width of the token states that `text_tokens` gives."""
+        text.check_readable(self._model.text)
         return self._model.text.width
 
     @property
@@ -48,7 +54,8 @@ class Encoder:
     @torch.no_grad()
     def images(self, pixels: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
         """Embed pictures of one size; the centre square is what is seen."""
-        return self._model.visual(model_input(pixels.to(self._device), self.architecture))
+        with self._autocast():
+            return self._model.visual(model_input(pixels.to(self._device), self.architecture))
 
     @torch.no_grad()
     def texts(self, captions: Sequence[str]) -> Float[Tensor, "n d"]:
@@ -57,9 +64,10 @@ class Encoder:
         embeddings = torch.empty(len(unique), self.width, device=self._device)
         if unique:
             tower, tokens = self._model.text, self._tokens(unique)
-            by_length = text.end_positions(tower, tokens).argsort(stable=True)
-            for rows in by_length.split(TEXTS_AT_ONCE):
-                embeddings[rows] = text.text_embeddings(tower, text.trimmed(tower, tokens[rows]))
+            for rows in text.lengths(tower, tokens).argsort(stable=True).split(TEXTS_AT_ONCE):
+                with self._autocast():
+                    found = text.text_embeddings(tower, text.trimmed(tower, tokens[rows]))
+                embeddings[rows] = found.to(embeddings.dtype)
         place = {caption: row for row, caption in enumerate(unique)}
         return embeddings[[place[caption] for caption in captions]]
 
@@ -67,15 +75,25 @@ class Encoder:
     def text_tokens(self, captions: Sequence[str]) -> TextTokens:
         """Give the states of every token, on as many tokens as the longest caption has."""
         tower = self._model.text
+        text.check_readable(tower)
         tokens = text.trimmed(tower, self._tokens(captions))
         return TextTokens(text.token_states(tower, tokens), text.token_mask(tower, tokens))
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        reduced = self._dtype != torch.float32
+        return torch.autocast(self._device.type, dtype=self._dtype, enabled=reduced)
 
     def _tokens(self, captions: Sequence[str]) -> Int[Tensor, "n l"]:
         return self._tokenize(list(captions)).to(self._device)
 
 
-def load_encoder(weights: Weights, device: torch.device | str = "cpu") -> Encoder:
-    """Build the frozen encoder of trained or named weights."""
+def load_encoder(
+    weights: Weights, device: torch.device | str = "cpu", *, mode: str = EXACT, dtype: str = FLOAT32
+) -> Encoder:
+    """Build the frozen encoder of trained or named weights.
+
+    `mode` and `dtype` are those of `EmbedConfig`: the mode only names how the pixels are made that it will see.
+    """
     if weights.config.get("kind") != "clip":
         raise ValueError(
             f'an encoder is built from weights of kind "clip", got {weights.config.get("kind")!r}'
@@ -83,17 +101,24 @@ def load_encoder(weights: Weights, device: torch.device | str = "cpu") -> Encode
     architecture = weights.config["architecture"]
     model = build_model(architecture)
     model.load_state_dict(weights.tensors)
-    return Encoder(model.to(device), architecture, embedder_id_of(weights))
+    embedder_id = embedder_id_of(weights, mode=mode, dtype=dtype)
+    return Encoder(model.to(device), architecture, embedder_id, dtype)
 
 
-def embedder_id_of(weights: Weights) -> str:
-    """Name an embedder by all that moves its vectors: model, weights, preprocessing, number type."""
+def embedder_id_of(weights: Weights, *, mode: str = EXACT, dtype: str = FLOAT32) -> str:
+    """Name an embedder by all that moves its vectors: model, weights, preprocessing, number type and mode.
+
+    The last part, after a slash, holds type and mode alone: see `corpus.embeddings.is_same_space`.
+    """
     architecture = weights.config["architecture"]
     seen = architecture["preprocessing"]
     mean, std = (",".join(f"{value:g}" for value in seen[key]) for key in ("mean", "std"))
     preprocessing = f"{seen['size']}px-{seen['interpolation']}-{mean}-{std}"
-    dtype = str(weights.tensors["logit_scale"].dtype).removeprefix("torch.")
-    return f"{architecture['name']}/{weights_digest(weights.tensors)}/{preprocessing}/{dtype}"
+    if "resize_mode" in seen:
+        preprocessing += f"-{seen['resize_mode']}-{seen['fill_color']}"
+    stored = str(weights.tensors["logit_scale"].dtype).removeprefix("torch.")
+    how = (stored if dtype == FLOAT32 else dtype) + ("" if mode == EXACT else f"-{mode}")
+    return f"{architecture['name']}/{weights_digest(weights.tensors)}/{preprocessing}/{how}"
 
 
 def model_input(pixels: UInt8[Tensor, "b 3 h w"], architecture: dict[str, Any]) -> Float[Tensor, "b 3 s s"]:
@@ -107,7 +132,7 @@ def model_input(pixels: UInt8[Tensor, "b 3 h w"], architecture: dict[str, Any]) 
         pixels = F.interpolate(pixels, (side, side), mode=seen["interpolation"], antialias=True)
         pixels = pixels.round().clamp(0, 255)
     mean, std = (torch.tensor(seen[key], device=pixels.device)[:, None, None] for key in ("mean", "std"))
-    return (pixels / 255 - mean) / std
+    return (pixels / 255).sub_(mean).div_(std)
 
 
 def make_tokenizer(architecture: dict[str, Any]) -> Callable[[list[str]], Int[Tensor, "n l"]]:

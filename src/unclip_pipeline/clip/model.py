@@ -10,7 +10,6 @@ from torch import nn
 
 from unclip_pipeline.clip.conv_tower import ConvTowerConfig, register_conv_tower
 from unclip_pipeline.clip.open_clip_guard import open_clip
-from unclip_pipeline.clip.text import check_supported
 from unclip_pipeline.weights import Weights, load_weights
 
 SCRATCH = "scratch"
@@ -89,12 +88,15 @@ def scratch_architecture(config: ClipConfig) -> dict[str, Any]:
 def build_model(architecture: dict[str, Any]) -> nn.Module:
     """Build open_clip's own model class from an architecture; the weights are random."""
     model_config = architecture["model"]
+    if "multimodal_cfg" in model_config:
+        raise ValueError(
+            f"a CLIP has two towers, {architecture.get('name')} has a captioning one besides; choose an "
+            "open_clip model whose config has no multimodal_cfg"
+        )
     if tower := architecture.get("tower"):
         name = register_conv_tower(ConvTowerConfig(**tower | {"channels": tuple(tower["channels"])}))
         model_config = model_config | {"vision_cfg": model_config["vision_cfg"] | {"timm_model_name": name}}
-    model = open_clip.CustomTextCLIP(**model_config)
-    check_supported(model.text)
-    return model
+    return open_clip.CustomTextCLIP(**model_config)
 
 
 def initial_model(config: ClipConfig, *, seed: int) -> nn.Module:
@@ -136,13 +138,21 @@ def _weights_from_folder(folder: Path) -> Weights:
 
 
 def _weights_of(model: nn.Module, model_config: dict[str, Any], *, name: str) -> Weights:
-    check_supported(model.text)
     model_config = {key: value for key, value in model_config.items() if key != "custom_text"}
     for tower in ("vision_cfg", "text_cfg"):  # built again later, it must fetch nothing
         model_config[tower] = {k: v for k, v in model_config[tower].items() if not k.endswith("_pretrained")}
-    seen = model.visual.preprocess_cfg
-    side = seen["size"] if isinstance(seen["size"], int) else seen["size"][0]
-    preprocessing = {"size": side, "interpolation": seen["interpolation"]}
-    preprocessing |= {key: list(seen[key]) for key in ("mean", "std")}
+    if "hf_model_name" in model_config["text_cfg"]:
+        model_config["text_cfg"]["hf_model_pretrained"] = False  # which is not open_clip's default
+    preprocessing = _preprocessing(model.visual.preprocess_cfg, name)
     architecture = {"name": name, "model": model_config, "preprocessing": preprocessing}
     return Weights(dict(model.state_dict()), {"kind": "clip", "architecture": architecture})
+
+
+def _preprocessing(seen: dict[str, Any], name: str) -> dict[str, Any]:
+    """Take over what open_clip does to a picture before it is shown to this model."""
+    sides = {seen["size"]} if isinstance(seen["size"], int) else set(seen["size"])
+    if len(sides) > 1:
+        raise ValueError(f"a CLIP must see square pictures, {name} sees {seen['size']}; choose another model")
+    kept = {key: list(seen[key]) for key in ("mean", "std")}
+    kept |= {key: seen[key] for key in ("interpolation", "resize_mode", "fill_color")}
+    return kept | {"size": sides.pop()}

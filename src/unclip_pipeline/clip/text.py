@@ -1,7 +1,8 @@
 """Text towers run on as many tokens as the longest caption has.
 
 Where attention is causal and the embedding is read at the end of the text, what stands behind that token
-changes nothing: cutting it off is exact, and most captions are far shorter than the context.
+changes nothing: cutting it off is exact, and most captions are far shorter than the context. Any other tower
+sees the whole context, as it was trained to.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -16,9 +17,14 @@ from unclip_pipeline.clip.open_clip_guard import open_clip
 TextTransformer = open_clip.transformer.TextTransformer
 
 
-def check_supported(tower: nn.Module) -> None:
-    """Raise unless the tower is one whose token states can be read: open_clip's own transformer."""
-    if not isinstance(tower, TextTransformer) or tower.cls_emb is not None:
+def readable(tower: nn.Module) -> bool:
+    """Tell whether the token states can be read: open_clip's own transformer, without a class token."""
+    return isinstance(tower, TextTransformer) and tower.cls_emb is None and not tower.use_pad_mask
+
+
+def check_readable(tower: nn.Module) -> None:
+    """Raise unless the token states can be read, as the prior reads them; a vector can always be had."""
+    if not readable(tower):
         raise ValueError(
             "the text tower must be open_clip's TextTransformer without a class token, got "
             f"{type(tower).__name__}; choose a model whose open_clip config has neither "
@@ -26,9 +32,16 @@ def check_supported(tower: nn.Module) -> None:
         )
 
 
-def trimmable(tower: TextTransformer) -> bool:
+def trimmable(tower: nn.Module) -> bool:
     """Tell whether tokens behind the end of the text may be cut off without changing a result."""
-    return tower.attn_mask is not None and tower.pool_type in ("argmax", "eos")
+    return readable(tower) and tower.attn_mask is not None and tower.pool_type in ("argmax", "eos")
+
+
+def lengths(tower: nn.Module, tokens: Int[Tensor, "n l"]) -> Int[Tensor, " n"]:
+    """Count the tokens each text has to be run on; all of them where cutting would not be exact."""
+    if trimmable(tower):
+        return end_positions(tower, tokens) + 1
+    return tokens.new_full((len(tokens),), tokens.shape[1])
 
 
 def end_positions(tower: TextTransformer, tokens: Int[Tensor, "n l"]) -> Int[Tensor, " n"]:
@@ -41,9 +54,9 @@ def end_positions(tower: TextTransformer, tokens: Int[Tensor, "n l"]) -> Int[Ten
     return (places * (tokens != tower.pad_id)).amax(1)
 
 
-def trimmed(tower: TextTransformer, tokens: Int[Tensor, "n l"]) -> Int[Tensor, "n m"]:
+def trimmed(tower: nn.Module, tokens: Int[Tensor, "n l"]) -> Int[Tensor, "n m"]:
     """Cut the tokens behind the longest caption where that is exact."""
-    return tokens[:, : int(end_positions(tower, tokens).max()) + 1] if trimmable(tower) else tokens
+    return tokens[:, : int(lengths(tower, tokens).max())]
 
 
 def token_states(tower: TextTransformer, tokens: Int[Tensor, "n l"]) -> Float[Tensor, "n l e"]:
@@ -56,8 +69,11 @@ def token_states(tower: TextTransformer, tokens: Int[Tensor, "n l"]) -> Float[Te
         return tower.ln_final(tower.transformer(x, attn_mask=mask))
 
 
-def text_embeddings(tower: TextTransformer, tokens: Int[Tensor, "n l"]) -> Float[Tensor, "n d"]:
+def text_embeddings(tower: nn.Module, tokens: Int[Tensor, "n l"]) -> Float[Tensor, "n d"]:
     """Embed tokens, un-normalised; equals `tower(tokens)` of the padded tokens."""
+    if not readable(tower):
+        found = tower(tokens)
+        return found[0] if isinstance(found, tuple) else found  # some give their token states as well
     states = token_states(tower, tokens)
     place = {"first": 0, "last": -1}.get(tower.pool_type)
     rows = torch.arange(len(tokens), device=tokens.device)

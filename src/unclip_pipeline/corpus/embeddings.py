@@ -1,17 +1,23 @@
 """CLIP vectors beside the pairs: one parquet per shard, un-normalised, with the id of what made them."""
 
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from jaxtyping import Float16, Shaped
+from jaxtyping import Bool, Float16, Shaped
 
 from unclip_pipeline.corpus.files import atomic_path
 
 EMBEDDER_ID = b"embedder_id"
 SOURCE = b"source"
+FORMAT = b"format"
+FORMAT_NOW = b"2"  # 1 had no status
+EMBEDDED = "embedded"
 
 
 class Embeddings(NamedTuple):
@@ -21,10 +27,14 @@ class Embeddings(NamedTuple):
     image: Float16[np.ndarray, "n d"]
     text: Float16[np.ndarray, "n d"]
     embedder_id: str
+    undecodable: Mapping[str, str] = MappingProxyType({})  # uids beside those n: no image, and why
 
 
 def write_embeddings(path: Path, embeddings: Embeddings, *, source: str = "") -> None:
-    """Write one shard's vectors; the file appears whole or not at all. `source` names the shard's bytes."""
+    """Write one shard's vectors; the file appears whole or not at all. `source` names the shard's bytes.
+
+    The status of a row is "embedded", or why its image could not be decoded; then it has no vectors.
+    """
     for kind in ("image", "text"):
         broken = ~np.isfinite(getattr(embeddings, kind)).all(1)
         if broken.any():
@@ -32,46 +42,147 @@ def write_embeddings(path: Path, embeddings: Embeddings, *, source: str = "") ->
                 f"vectors must be finite in float16, {int(broken.sum())} {kind} vectors are not, such as that "
                 f"of {embeddings.uid[broken][0]}; look at the encoder's weights"
             )
+    uids = np.array([*embeddings.uid, *embeddings.undecodable], dtype=str)
+    order = np.argsort(uids, kind="stable") if embeddings.undecodable else np.arange(len(uids))
+    statuses = [EMBEDDED] * len(embeddings.uid) + list(embeddings.undecodable.values())
+    missing = order >= len(embeddings.uid)
     columns = {
-        "uid": pa.array(embeddings.uid.astype(str).tolist(), pa.string()),
-        "image": _as_lists(embeddings.image),
-        "text": _as_lists(embeddings.text),
+        "uid": pa.array(uids[order].tolist(), pa.string()),
+        "status": pa.array([statuses[row] for row in order], pa.string()),
+        "image": _as_lists(embeddings.image, order, missing),
+        "text": _as_lists(embeddings.text, order, missing),
     }
-    facts = {EMBEDDER_ID: embeddings.embedder_id.encode(), SOURCE: source.encode()}
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns).replace_schema_metadata(facts), temporary)
+    facts = {EMBEDDER_ID: embeddings.embedder_id.encode(), SOURCE: source.encode(), FORMAT: FORMAT_NOW}
+    table = pa.table(columns).replace_schema_metadata(facts)
+    with atomic_path(path) as temporary:  # random bits: neither a dictionary nor compression helps
+        pq.write_table(table, temporary, use_dictionary=["status"], compression="none")
 
 
-def read_embeddings(folder: Path) -> Embeddings:
-    """Read the vectors of all shards; raises ValueError if they are not all of one embedder."""
-    files = sorted(folder.glob("*.parquet"))
-    if not files:
-        raise FileNotFoundError(f"no embeddings in {folder}: run the pipeline `embed` first")
-    made_by = {_facts(file)[EMBEDDER_ID].decode() for file in files}
-    if len(made_by) > 1:
-        raise ValueError(
-            f"vectors of different embedders cannot be compared, {folder} holds {sorted(made_by)}; "
-            "remove the folder and run the pipeline `embed` again"
-        )
-    table = pa.concat_tables([pq.read_table(file) for file in files])
-    uids = np.array(table["uid"].to_pylist(), dtype=str)
-    return Embeddings(uids, _as_matrix(table["image"]), _as_matrix(table["text"]), made_by.pop())
+def read_embeddings(folder: Path, shards: Collection[str] | None = None) -> Embeddings:
+    """Read the vectors of all shards; raises ValueError if they are not all of one embedder.
+
+    With `shards`, such as a ledger names them, the files must be just those of these shards.
+    """
+    files = _files(folder, shards)
+    known = [pq.read_metadata(file).num_rows for file in files]
+    parts = _read_each(files)
+    first = next(parts)
+    rows, width = sum(known), first.image.shape[1]
+    uids, undecodable = [first.uid], dict(first.undecodable)
+    image, text = (np.empty((rows, width), np.float16) for _ in range(2))
+    image[: len(first.uid)], text[: len(first.uid)] = first.image, first.text
+    filled = len(first.uid)
+    for part in parts:
+        place = slice(filled, filled + len(part.uid))
+        image[place], text[place] = part.image, part.text
+        uids.append(part.uid)
+        undecodable |= part.undecodable
+        filled += len(part.uid)
+    return Embeddings(np.concatenate(uids), image[:filled], text[:filled], first.embedder_id, undecodable)
+
+
+def iter_embeddings(folder: Path, shards: Collection[str] | None = None) -> Iterator[Embeddings]:
+    """Yield one shard's vectors after the other, with the checks of `read_embeddings`; one is held at a time."""
+    yield from _read_each(_files(folder, shards))
 
 
 def is_embedding_of(path: Path, *, embedder_id: str, source: str) -> bool:
     """Tell whether a file holds the vectors of these pairs by this embedder; the vectors are not read."""
-    facts = _facts(path)
-    return (facts[EMBEDDER_ID], facts[SOURCE]) == (embedder_id.encode(), source.encode())
+    try:
+        facts = pq.read_schema(path).metadata or {}
+    except pa.ArrowInvalid:
+        return False
+    wanted = {EMBEDDER_ID: embedder_id.encode(), SOURCE: source.encode(), FORMAT: FORMAT_NOW}
+    return all(facts.get(name) == value for name, value in wanted.items())
 
 
-def _facts(path: Path) -> dict[bytes, bytes]:
-    return pq.read_schema(path).metadata
+def is_same_space(embedder_id: str, other: str) -> bool:
+    """Tell whether vectors may be compared: one model and preprocessing, whatever the number type and mode."""
+    return embedder_id.rpartition("/")[0] == other.rpartition("/")[0]
 
 
-def _as_lists(matrix: Float16[np.ndarray, "n d"]) -> pa.FixedSizeListArray:
-    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1), pa.float16()), matrix.shape[1])
+def _files(folder: Path, shards: Collection[str] | None) -> list[Path]:
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise FileNotFoundError(f"no embeddings in {folder}: run the pipeline `embed` first")
+    if shards is not None:
+        lost, strange = (
+            sorted(set(shards) - {f.stem for f in files}),
+            [f for f in files if f.stem not in shards],
+        )
+        if lost:
+            raise FileNotFoundError(
+                f"{len(lost)} of {len(shards)} shards have no embeddings, such as {lost[0]}: there is no "
+                f"{folder / lost[0]}.parquet; run the pipeline `embed` again"
+            )
+        if strange:
+            raise ValueError(
+                f"{strange[0]} holds embeddings of no shard that there is; run the pipeline `embed` again, it "
+                "removes such files"
+            )
+    return files
+
+
+def _read_each(files: list[Path]) -> Iterator[Embeddings]:
+    made_by: dict[str, Path] = {}
+    width = None
+    for file in files:
+        part = _read(file)
+        first = made_by.setdefault(part.embedder_id, file)
+        if len(made_by) > 1:
+            raise ValueError(
+                f"vectors of different embedders cannot be compared, {files[0]} and {first} are by "
+                f"{sorted(made_by)}; remove the folder and run the pipeline `embed` again"
+            )
+        width = width or part.image.shape[1]
+        if part.image.shape[1] != width:
+            raise ValueError(
+                f"vectors of one embedder have one width, {files[0]} has {width} and {file} has "
+                f"{part.image.shape[1]}; remove the folder and run the pipeline `embed` again"
+            )
+        yield part
+
+
+def _read(file: Path) -> Embeddings:
+    try:
+        table = pq.read_table(file, memory_map=True)
+        embedder_id = (table.schema.metadata or {})[EMBEDDER_ID].decode()
+        image, text, uid = table["image"], table["text"], table["uid"]
+    except (pa.ArrowInvalid, KeyError) as fault:
+        raise ValueError(
+            f"{file} is no whole file of embeddings ({fault}); remove it and run the pipeline `embed` again"
+        ) from fault
+    undecodable = {}
+    if "status" in table.column_names and pc.any(pc.not_equal(table["status"], EMBEDDED)).as_py():
+        embedded = pc.equal(table["status"], EMBEDDED)
+        rest = table.filter(pc.invert(embedded))
+        undecodable = dict(zip(rest["uid"].to_pylist(), rest["status"].to_pylist(), strict=True))
+        image, text, uid = (column.filter(embedded) for column in (image, text, uid))
+    found = Embeddings(
+        np.array(uid.to_pylist(), dtype=str), _as_matrix(image), _as_matrix(text), embedder_id, undecodable
+    )
+    for kind in ("image", "text"):
+        broken = ~np.isfinite(getattr(found, kind)).all(1)
+        if broken.any():
+            raise ValueError(
+                f"{file} has {int(broken.sum())} {kind} vectors that are not finite, such as that of "
+                f"{found.uid[broken][0]}; remove the file and run the pipeline `embed` again"
+            )
+    return found
+
+
+def _as_lists(
+    matrix: Float16[np.ndarray, "m d"], order: Shaped[np.ndarray, " n"], missing: Bool[np.ndarray, " n"]
+) -> pa.FixedSizeListArray:
+    """Lay vectors out in this order of rows, with no list where one is missing."""
+    if not missing.any():
+        return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1), pa.float16()), matrix.shape[1])
+    padded = np.zeros((len(order), matrix.shape[1]), np.float16)
+    padded[~missing] = matrix[order[~missing]]
+    values = pa.array(padded.reshape(-1), pa.float16())
+    return pa.FixedSizeListArray.from_arrays(values, matrix.shape[1], mask=pa.array(missing))
 
 
 def _as_matrix(column: pa.ChunkedArray) -> Float16[np.ndarray, "n d"]:
     lists = column.combine_chunks()
-    return lists.values.to_numpy(zero_copy_only=False).reshape(len(lists), column.type.list_size)
+    return lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), column.type.list_size)

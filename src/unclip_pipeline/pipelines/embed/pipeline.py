@@ -15,6 +15,8 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "raw_shards": "raw_shards",
                     "clip": "clip_weights",
                     "target": "embeddings_target",
+                    "scratch": "embed_scratch",
+                    "config": "params:embed",
                     "engine": "params:embed_engine",
                 },
                 outputs=["embeddings", "embed_metrics"],
