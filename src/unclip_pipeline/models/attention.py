@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+KeysValues = tuple[Float[Tensor, "b heads m v"], Float[Tensor, "b heads m v"]]
 FEW_TOKENS = 64  # on CPUs the fused kernel was 10x slower at 20 keys
 
 

@@ -16,13 +16,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unclip_pipeline.models.attention import attend
-from unclip_pipeline.models.unet import time_features
+from unclip_pipeline.models.attention import KeysValues, attend
+from unclip_pipeline.models.blocks import time_features
 from unclip_pipeline.weights import Weights
 
 OWN_TOKENS = 4  # text embedding, time, noisy image embedding, query
 DRAWN_TOKENS = 3  # of these, the ones that belong to a draw and not to the caption
-KeysValues = tuple[Float[Tensor, "b heads m v"], Float[Tensor, "b heads m v"]]
 
 
 @dataclass(frozen=True, kw_only=True)
