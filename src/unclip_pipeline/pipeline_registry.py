@@ -10,6 +10,7 @@ from kedro.pipeline import Pipeline
 
 PIPELINES: dict[str, str] = {
     "render_world": "render the embedded miniature web with its planted truth",
+    "harvest": "read crawled pages into a list of images with their captions",
     "scrape": "fetch every URL once; give every row a fate",
     "train_clip": "train a CLIP from scratch, or load the one that is named",
     "embed": "write the CLIP vectors of every image and caption",
@@ -28,7 +29,9 @@ PIPELINES: dict[str, str] = {
 }
 EMBEDDED_WORLD_ONLY = frozenset({"render_world", "scorecard"})
 FROM_URLS = "from_urls"
-"""The whole chain on a URL list of one's own: every pipeline but the embedded world's two."""
+"""The whole chain on a URL list of one's own: every pipeline but the embedded world's two and the harvest."""
+FROM_CRAWL = "from_crawl"
+"""The whole chain on crawled pages of one's own: the harvest, then `from_urls` on the list that it writes."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -37,8 +40,11 @@ def register_pipelines() -> dict[str, Pipeline]:
     if requested and set(requested) <= set(PIPELINES):
         return {name: load_pipeline(name) for name in PIPELINES if name in requested}
     pipelines = {name: load_pipeline(name) for name in PIPELINES}
-    own = {name: pipeline for name, pipeline in pipelines.items() if name not in EMBEDDED_WORLD_ONLY}
-    return {**pipelines, FROM_URLS: total(own.values()), "__default__": total(pipelines.values())}
+    own = [name for name in PIPELINES if name not in EMBEDDED_WORLD_ONLY | {"harvest"}]
+    from_urls = total(pipelines[name] for name in own)
+    from_list = Pipeline(from_urls, inputs={"url_list": "harvested_url_list"})
+    chains = {FROM_URLS: from_urls, FROM_CRAWL: pipelines["harvest"] + from_list}
+    return {**pipelines, **chains, "__default__": total(pipelines.values())}
 
 
 def load_pipeline(name: str) -> Pipeline:

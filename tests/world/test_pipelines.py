@@ -13,15 +13,21 @@ from unclip_pipeline.world.scenes import WorldConfig
 
 
 def test_render_world_writes_the_site_and_its_tables(small_world: WorldConfig, tmp_path: Path) -> None:
-    inputs = {"world_site_target": tmp_path / "site", "params:world": small_world, "params:seed": 0}
-    names = ("world_site", "url_list", "world_truth", "render_world_metrics")
+    targets = {"world_site_target": tmp_path / "site", "crawl_target": tmp_path / "crawl"}
+    inputs = {**targets, "params:world": small_world, "params:seed": 0}
+    names = ("world_site", "crawl", "url_list", "world_truth", "render_world_metrics")
     catalog = DataCatalog({name: MemoryDataset(value) for name, value in inputs.items()})
     for name in names:
         catalog[name] = MemoryDataset()
     SequentialRunner().run(render_world.create_pipeline(), catalog)
-    urls, truth, metrics = (catalog.load(name) for name in names[1:])
+    urls, truth, metrics = (catalog.load(name) for name in names[2:])
     assert catalog.load("world_site") == tmp_path / "site"
     assert (tmp_path / "site" / "_SUCCESS").is_file()
+    assert {file.name for file in (tmp_path / "crawl").iterdir()} == {
+        "127.0.0.1.warc.gz",
+        "127.0.0.2.warc.gz",
+        "_SUCCESS",
+    }
     assert list(urls.columns) == ["url", "caption", "licence", "split"]
     assert metrics == {"rows": len(urls), "uids": len(truth), "heldout_rows": 90}
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool
 
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.intervals import share_metrics
+from unclip_pipeline.corpus.uids import pair_uid
 from unclip_pipeline.world.plan import TRANSFORMS
 
 AVATAR_AXES = ("occupation", "group", "hair")
@@ -29,6 +30,32 @@ def score_accounting(
         "urls_listed": len(url_list),
         "uids": len(uids),
     }
+
+
+def score_harvest(
+    truth: pd.DataFrame, url_list: pd.DataFrame, harvested: pd.DataFrame
+) -> dict[str, int | float]:
+    """Compare what was read off the world's pages with what they show: every listed pair stands on one.
+
+    Licence, language and refusal are judged on the pairs that were found.
+    """
+    rows = harvested.assign(uid=_uids(harvested))
+    licences = dict(zip(_uids(url_list), url_list["licence"].fillna(""), strict=True))
+    known = rows[rows["uid"].isin(set(truth["uid"]))]
+    forbidden = set(truth.loc[truth["opt_out"], "uid"])
+    licensed = known["licence"].fillna("") == known["uid"].map(licences)
+    refused = known["opt_out"].notna() == known["uid"].isin(forbidden)
+    return {
+        **share_metrics("harvest_recall", known["uid"].nunique(), len(truth)),
+        **share_metrics("harvest_precision", len(known), len(rows)),
+        **share_metrics("harvest_licence", int(licensed.sum()), len(known)),
+        **share_metrics("harvest_refusal", int(refused.sum()), len(known)),
+        **share_metrics("harvest_language", int((known["page_language"] == "en").sum()), len(known)),
+    }
+
+
+def _uids(rows: pd.DataFrame) -> list[str]:
+    return [pair_uid(url, caption) for url, caption in zip(rows["url"], rows["caption"], strict=True)]
 
 
 def score_scrape(truth: pd.DataFrame, scrape_ledger: pd.DataFrame) -> dict[str, int | float]:

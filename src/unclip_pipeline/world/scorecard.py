@@ -6,12 +6,16 @@ import pandas as pd
 
 EXACT: dict[str, tuple[str, float]] = {  # metric: what it says, the only value that will do
     "every_url_has_one_fate": ("every listed URL has exactly one fate, at scraping and in the ledger", 1),
+    "harvest_recall": ("every listed pair of image and caption was read off the world's pages", 1),
+    "harvest_precision": ("nothing was read off the world's pages that is not listed", 1),
+    "harvest_refusal": ("a picture is marked as refused exactly where its page forbids the use", 1),
     "opt_outs_respected": ("every picture whose host forbids the use was left alone", 1),
     "willing_not_refused": ("no picture was left alone whose host says nothing of the kind", 1),
     "heldout_rows_in_train": ("rows held out by the list that entered training", 0),
     "heldout_combinations_in_train": ("pictures of held-out combinations that entered training", 0),
 }
 SECTIONS: dict[str, str] = {  # title: pattern of the metrics in it
+    "Reading pages": r"harvest_",
     "Scraping": r"scrape_fate",
     "Filters": r"similarity_too_low_|junk_|unsafe_(?!leak)|watermark_",
     "Unsafe filter, by group of harmless avatars": r"unsafe_leak_",

@@ -1,4 +1,4 @@
-"""From a seed to a web of pictures, the list of its URLs, and the truth about them."""
+"""From a seed to a web of pictures, a crawl of its pages, the list of its URLs, and the truth about them."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -11,8 +11,8 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 render_world,
-                inputs=["world_site_target", "params:world", "params:seed"],
-                outputs=["world_site", "url_list", "world_truth", "render_world_metrics"],
+                inputs=["world_site_target", "crawl_target", "params:world", "params:seed"],
+                outputs=["world_site", "crawl", "url_list", "world_truth", "render_world_metrics"],
                 name="render_world",
             )
         ]

@@ -23,6 +23,7 @@ PREFACE = (
 def score_data(
     truth: pd.DataFrame,
     url_list: pd.DataFrame,
+    harvested_url_list: pd.DataFrame,
     scrape_ledger: pd.DataFrame,
     filter_verdicts: pd.DataFrame,
     duplicate_verdicts: pd.DataFrame,
@@ -32,6 +33,7 @@ def score_data(
     """Compare the fates of all URLs with the planted ones."""
     scores = {
         **data.score_accounting(url_list, scrape_ledger, ledger, truth),
+        **data.score_harvest(truth, url_list, harvested_url_list),
         **data.score_scrape(truth, scrape_ledger),
         **data.score_filter(truth, filter_verdicts),
         **data.score_duplicates(truth, duplicate_verdicts),

@@ -17,8 +17,8 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(
                 score_data,
                 inputs=[
-                    "world_truth", "url_list", "scrape_ledger", "filter_verdicts", "duplicate_verdicts",
-                    "audit_labels", "ledger",
+                    "world_truth", "url_list", "harvested_url_list", "scrape_ledger", "filter_verdicts",
+                    "duplicate_verdicts", "audit_labels", "ledger",
                 ],
                 outputs=["data_scores", "fate_mismatches"],
                 name="score_data",
