@@ -5,13 +5,9 @@ import pytest
 from unclip_pipeline.corpus.images import encode_png
 from unclip_pipeline.corpus.shards import Sample, write_shard
 from unclip_pipeline.curation.duplicates import DuplicateConfig
+from unclip_pipeline.curation.measures import measure_shard
 from unclip_pipeline.curation.rules import FilterConfig, judge
-from unclip_pipeline.curation.scores import (
-    join_fingerprints,
-    score_pairs,
-    shard_contrasts,
-    shard_fingerprints,
-)
+from unclip_pipeline.curation.scores import join_fingerprints, score_pairs, shard_fingerprints
 from unclip_pipeline.pipelines.deduplicate.report import duplicate_page
 from unclip_pipeline.pipelines.filter.report import filter_page
 from unclip_pipeline.seeds import seeded_numpy
@@ -52,7 +48,7 @@ def test_wholly_wrong_captions_have_less_evidence_than_chance(corpus):
 def test_a_concept_is_scored_by_its_prompts(corpus):
     *_, centres, shown, _ = corpus
     prompt = (centres[[2]] / np.linalg.norm(centres[2])).astype(np.float32)
-    scored = score(corpus, unsafe=prompt)["score_unsafe"].to_numpy()
+    scored = score(corpus, score_unsafe=prompt)["score_unsafe"].to_numpy()
     assert ((scored > 1) == (shown == 2)).all()
 
 
@@ -90,12 +86,6 @@ def test_fingerprints_of_several_shards_come_in_the_wanted_order(shards):
     assert joined.hash[1] == parts[1].hash[0]
 
 
-def test_every_picture_of_a_shard_is_measured(shards):
-    measured = shard_contrasts(shards / "00000.tar")
-    assert measured["uid"].tolist() == [f"{number:016x}" for number in range(3)]
-    assert (measured["contrast"] > 3).all()
-
-
 def ledger() -> pd.DataFrame:
     uids = [f"{number:016x}" for number in range(6)]
     captions = [f"a picture of {number}" for number in range(6)]
@@ -104,13 +94,16 @@ def ledger() -> pd.DataFrame:
 
 
 def test_the_filter_page_shows_every_rule_with_its_pictures(shards):
-    facts = ledger().assign(
-        width=64, height=64, contrast=[0.5, 9, 9, 9, 9, 9], similarity=0.5,
+    measured = pd.concat([measure_shard(shards / f"{shard}.tar") for shard in ("00000", "00001")])
+    facts = ledger().merge(measured, on="uid").assign(
+        width=64, height=64, sha256=ledger()["uid"], contrast=[0.5, 9, 9, 9, 9, 9], similarity=0.5,
         evidence=[5.0, -2.0, 0.5, 1.5, 4.0, 5.0], score_unsafe=[-1.0, -1.0, -1.0, -1.0, -1.0, 3.0],
     )  # fmt: skip
-    config = FilterConfig(unsafe_prompts=["a sign"])
-    page = filter_page(judge(facts, config), ledger(), shards, config)
-    for words in ("2 of 6 scraped pairs", "similarity too low", "unsafe", "image blank", "kept least surely"):
+    config = FilterConfig(concepts={"unsafe": {"prompts": ["a sign"]}})
+    verdicts = judge(facts.drop(columns=["shard", "split"]), config)
+    page = filter_page(verdicts, ledger(), shards, config)
+    for words in ("2 of 6 scraped pairs", "similarity too low: 2 pairs fail", "unsafe: 1 pairs", "image blank",
+                  "kept least surely", "Rules together", "Languages"):  # fmt: skip
         assert words in page
 
 

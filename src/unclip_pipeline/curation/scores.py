@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,8 @@ from jaxtyping import Float16, Float32, Shaped
 from unclip_pipeline.corpus.images import decode_rgb
 from unclip_pipeline.corpus.shards import read_shard
 from unclip_pipeline.corpus.vectors import draw_bank, pair_evidence, prompt_evidence, rows_of, unit
-from unclip_pipeline.curation.pictures import Fingerprints, contrast, fingerprint, stack
-
-
-def shard_contrasts(shard: Path) -> pd.DataFrame:
-    """Measure the contrast of every image of a shard."""
-    found = [(sample.uid, contrast(decode_rgb(sample.image))) for sample in read_shard(shard)]
-    return pd.DataFrame(found, columns=["uid", "contrast"]).astype({"contrast": "float64"})
+from unclip_pipeline.curation.pictures import Fingerprints, fingerprint, stack
+from unclip_pipeline.curation.reference import references_in_clusters
 
 
 def shard_fingerprints(shard: Path) -> Fingerprints:
@@ -31,6 +27,14 @@ def join_fingerprints(parts: list[Fingerprints], uids: list[str]) -> Fingerprint
     return Fingerprints(*(column[rows] for column in whole))
 
 
+class Reference(NamedTuple):
+    """What wanted images are like: unit vectors of pictures, of captions, or of both."""
+
+    pictures: Float32[np.ndarray, "_ d"] | None
+    captions: Float32[np.ndarray, "_ d"] | None
+    clusters: int
+
+
 def score_pairs(
     rows: pd.DataFrame,
     uid: Shaped[np.ndarray, " m"],
@@ -41,10 +45,11 @@ def score_pairs(
     scale: float,
     bank_size: int,
     seed: int,
+    reference: Reference | None = None,
 ) -> pd.DataFrame:
-    """Add similarity, evidence and a score per concept to rows with uid; embeddings are found by uid.
+    """Add similarity, evidence and the scores of prompts to rows with uid; embeddings are found by uid.
 
-    `prompts` are unit vectors by concept, `scale` that of the CLIP's logits.
+    `prompts` are unit vectors by the name of their column, `scale` that of the CLIP's logits.
     """
     if rows.empty:
         raise ValueError("there is no pair to score: nothing was scraped; look at `scrape_report`")
@@ -52,9 +57,12 @@ def score_pairs(
     places = rows_of(uid, names, what="the embeddings")
     images, texts = unit(image[places], names), unit(text[places], names)
     bank = draw_bank(images, texts, scale=scale, size=bank_size, seed=seed)
-    scores = {f"score_{name}": prompt_evidence(images, vectors, bank) for name, vectors in prompts.items()}
-    return rows.assign(
+    scored = rows.assign(
         similarity=np.einsum("nd,nd->n", images, texts).astype(np.float64),
         evidence=pair_evidence(images, texts, bank),
-        **scores,
+        **{name: prompt_evidence(images, vectors, bank) for name, vectors in prompts.items()},
     )
+    if reference is None:
+        return scored
+    near = references_in_clusters(images, **reference._asdict(), bank=bank, seed=seed)
+    return scored.assign(references_in_cluster=near)

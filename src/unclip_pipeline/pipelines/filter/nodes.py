@@ -1,34 +1,49 @@
 """Adapters between the catalog and the rules."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from unclip_pipeline.corpus.embeddings import read_embeddings
 from unclip_pipeline.corpus.fates import KEPT
+from unclip_pipeline.corpus.files import SUCCESS
 from unclip_pipeline.corpus.ledger import check_accounted
 from unclip_pipeline.corpus.shards import shard_paths
 from unclip_pipeline.corpus.vectors import unit
+from unclip_pipeline.curation.measures import MeasureShard, is_measured, measures_path, read_measures
+from unclip_pipeline.curation.reference import read_reference
 from unclip_pipeline.curation.rules import FilterConfig, filter_metrics, judge
-from unclip_pipeline.curation.scores import score_pairs, shard_contrasts
+from unclip_pipeline.curation.scores import Reference, score_pairs
 from unclip_pipeline.engines import EngineConfig, map_shards
 from unclip_pipeline.pipelines.filter.report import filter_page
 from unclip_pipeline.progress import progress
 
+if TYPE_CHECKING:
+    from unclip_pipeline.clip.encoder import Encoder
 
-def measure(raw_shards: Path, engine: EngineConfig) -> pd.DataFrame:
-    """Measure every picture, shard by shard."""
+
+def measure(raw_shards: Path, target: Path, engine: EngineConfig) -> Path:
+    """Measure pixels and captions of every shard whose measures are not there yet."""
     shards = shard_paths(raw_shards)
-    parts = progress(map_shards(shard_contrasts, shards, engine), label="measure", total=len(shards))
-    return pd.concat(parts, ignore_index=True)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / SUCCESS).unlink(missing_ok=True)
+    waiting = [shard for shard in shards if not is_measured(target, shard)]
+    finished = {measures_path(target, shard) for shard in set(shards) - set(waiting)}
+    for file in set(target.iterdir()) - finished:
+        file.unlink()
+    done = map_shards(MeasureShard(target), waiting, engine)
+    for _ in progress(done, label="measure", total=len(waiting), unit="shard"):
+        pass
+    (target / SUCCESS).touch()
+    return target
 
 
 def decide(
     scrape_ledger: pd.DataFrame,
     embeddings: Path,
     clip_weights: Any,  # Weights; naming it here would import torch
-    contrasts: pd.DataFrame,
+    pair_measures: Path,
     config: FilterConfig,
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, int | float]]:
@@ -41,12 +56,14 @@ def decide(
         raise ValueError(
             f"embeddings of {found.embedder_id} cannot be judged by {encoder.embedder_id}; run `embed` again"
         )
-    prompts = {name: unit(encoder.texts(texts).numpy()) for name, texts in config.prompts.items()}
     scored = score_pairs(
-        kept, found.uid, found.image, found.text, prompts,
+        kept[["uid", "caption", "width", "height", "sha256"]], found.uid, found.image, found.text,
+        {name: unit(encoder.texts(texts).numpy()) for name, texts in config.prompts.items()},
         scale=encoder.logit_scale, bank_size=config.bank_size, seed=seed,
+        reference=_reference(config, encoder),
     )  # fmt: skip
-    verdicts = judge(scored.merge(contrasts, on="uid", how="left", validate="one_to_one"), config)
+    facts = scored.merge(read_measures(pair_measures), on="uid", how="left", validate="one_to_one")
+    verdicts = judge(facts, config)
     check_accounted(kept["uid"], verdicts, stage="filter")
     return verdicts, filter_metrics(verdicts)
 
@@ -56,3 +73,15 @@ def describe(
 ) -> str:
     """Show what each rule dropped and what it nearly dropped."""
     return filter_page(verdicts, scrape_ledger, raw_shards, config)
+
+
+def _reference(config: FilterConfig, encoder: "Encoder") -> Reference | None:
+    """Bring together what wanted images are like, if the configuration says so."""
+    if not config.has_reference:
+        return None
+    folder, captions = config.reference_embeddings, config.reference_captions
+    return Reference(
+        read_reference(Path(folder), encoder.embedder_id) if folder else None,
+        unit(encoder.texts(captions).numpy()) if captions else None,
+        config.reference_clusters,
+    )

@@ -6,19 +6,19 @@ from unclip_pipeline.pipelines.filter.nodes import decide, describe, measure
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
-    """Measure pixels, decide by rules, show what was dropped."""
+    """Measure pixels and captions, decide by rules, show what was dropped."""
     return Pipeline(
         [
             Node(
                 measure,
-                inputs=["raw_shards", "params:engine"],
-                outputs="picture_contrasts",
-                name="measure_pictures",
+                inputs=["raw_shards", "pair_measures_target", "params:engine"],
+                outputs="pair_measures",
+                name="measure_pairs",
             ),
             Node(
                 decide,
                 inputs=[
-                    "scrape_ledger", "embeddings", "clip_weights", "picture_contrasts",
+                    "scrape_ledger", "embeddings", "clip_weights", "pair_measures",
                     "params:filter", "params:seed",
                 ],
                 outputs=["filter_verdicts", "filter_metrics"],

@@ -1,81 +1,72 @@
-"""The page of the filters: counts, distributions with their thresholds, and the pictures on both sides."""
+"""The page of the filters: what each rule took, its scores with the threshold, the pictures on both sides."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from unclip_pipeline.cards import html
 from unclip_pipeline.cards.sheets import find_samples, sheet
 from unclip_pipeline.corpus.fates import KEPT
-from unclip_pipeline.curation.rules import RULES, FilterConfig
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from unclip_pipeline.curation.rules import FilterConfig, Rule, active_rules, overlap
+from unclip_pipeline.pipelines.filter.plots import histogram, waterfall_bars
 
 SHOWN = 20
-
-
-class Scale(NamedTuple):
-    """The column a rule decides by, its threshold, and whether it drops what lies below."""
-
-    column: str
-    threshold: float
-    drops_below: bool
-
-
-def scales(config: FilterConfig) -> dict[str, Scale]:
-    """Name what each rule that has a score decides by."""
-    return {
-        "similarity_too_low": Scale("evidence", config.min_evidence, True),
-        "unsafe": Scale("score_unsafe", config.max_unsafe, False),
-        "watermark": Scale("score_watermark", config.max_watermark, False),
-        "image_blank": Scale("contrast", config.min_contrast, True),
-    }
+LANGUAGES_SHOWN = 30
 
 
 def filter_page(
-    verdicts: pd.DataFrame, scrape_ledger: pd.DataFrame, raw_shards: Path, config: FilterConfig
+    verdicts: pd.DataFrame,
+    scrape_ledger: pd.DataFrame,
+    raw_shards: Path,
+    config: FilterConfig,
+    probes: Mapping[str, float] | None = None,
 ) -> str:
     """Write the page; the pictures shown are read from the raw shards."""
     rows = verdicts.merge(
         scrape_ledger[["uid", "shard", "caption", "split"]], on="uid", validate="one_to_one"
     )
+    rules = active_rules(config, probes)
     kept = int((rows["fate"] == KEPT).sum())
+    failing = [rule for rule in rules if rows[f"fails_{rule.name}"].any()]
     return html.page(
         "Filter",
         html.paragraph(
             f"{kept:,} of {len(rows):,} scraped pairs pass every rule. A pair is counted under the first "
             "rule it fails, in the order of the table; every rule answers for every pair."
         ),
-        html.section("Rules", html.table(rule_table(rows))),
         html.section(
-            "How well captions fit",
-            html.paragraph(
-                "Evidence says how much likelier a caption is for its picture than for a random one, in "
-                "nats: 0 is chance, 1 is e times likelier. The line is the threshold."
-            ),
-            html.figure(histogram(rows, Scale("evidence", config.min_evidence, True))),
-            html.figure(histogram(rows, Scale("similarity", config.min_similarity, True))),
+            "Rules",
+            html.figure(waterfall_bars(waterfall(rows, rules))),
+            html.table(rule_table(rows, rules)),
         ),
-        *(
-            _rule_section(rule, scale, rows, raw_shards)
-            for rule, scale in scales(config).items()
-            if f"fails_{rule}" in rows and scale.column in rows
-        ),
-        html.section("Captions", *_caption_tables(rows)),
+        html.section("Rules together", *_together(rows, failing)),
+        _fit_section(rows, config),
+        *(_rule_section(rule, rows, raw_shards) for rule in failing),
+        _quiet_section(rows, [rule for rule in rules if rule not in failing]),
+        html.section("Languages", *_languages(rows)),
     )
 
 
-def rule_table(rows: pd.DataFrame) -> pd.DataFrame:
+def waterfall(rows: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
+    """Count what each rule took in its turn, and what was left then."""
+    taken = [int((rows["fate"] == f"filter.{rule.name}").sum()) for rule in rules]
+    table = pd.DataFrame({"rule": [rule.name for rule in rules], "takes": taken})
+    return table.assign(left=len(rows) - table["takes"].cumsum())
+
+
+def rule_table(rows: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
     """Count by rule: rows it ends, rows it would drop alone, and how many of those only it drops."""
-    rules = [rule for rule in RULES if f"fails_{rule}" in rows]
-    answers = rows[[f"fails_{rule}" for rule in rules]]
+    answers = rows[[f"fails_{rule.name}" for rule in rules]]
     alone = answers.sum(axis="columns") == 1
+    steps = waterfall(rows, rules)
     return pd.DataFrame(
         {
-            "rule": rules,
-            "fate of": [int((rows["fate"] == f"filter.{rule}").sum()) for rule in rules],
+            "rule": steps["rule"],
+            "goes by": [", ".join(rule.needs) for rule in rules],
+            "limit": [rule.limit for rule in rules],
+            "fate of": steps["takes"],
+            "left": steps["left"],
             "fails": answers.sum().to_numpy(),
             "fails this rule only": [int((answers[name] & alone).sum()) for name in answers],
             "share that fails": answers.mean().to_numpy(),
@@ -83,54 +74,106 @@ def rule_table(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def histogram(rows: pd.DataFrame, scale: Scale) -> "Figure":
-    """Draw the distribution of a score, held-out rows apart, with the threshold."""
-    from matplotlib.figure import Figure
-
-    drawing = Figure(figsize=(7, 2.6))
-    axes = drawing.subplots()
-    splits = [part for _, part in rows.groupby("split", sort=True)]
-    axes.hist(
-        [part[scale.column] for part in splits],
-        bins=80,
-        stacked=True,
-        label=[part["split"].iloc[0] for part in splits],
-        color=["#c9a15a", "#4b78a8"][: len(splits)],
-    )
-    if rows[scale.column].min() <= scale.threshold <= rows[scale.column].max():
-        axes.axvline(scale.threshold, color="black", linewidth=1, linestyle="--")
-    axes.set(xlabel=scale.column, ylabel="pairs", yscale="log")
-    axes.legend(frameon=False)
-    return drawing
-
-
-def _rule_section(rule: str, scale: Scale, rows: pd.DataFrame, raw_shards: Path) -> str:
-    ordered = rows.sort_values([scale.column, "uid"], ascending=[scale.drops_below, True])
-    failing = ordered[ordered[f"fails_{rule}"]]
-    passing = ordered[ordered["fate"] == KEPT]
-    groups = {
-        "dropped most surely": failing.head(SHOWN),
-        "dropped least surely": failing.tail(SHOWN),
-        "kept least surely": passing.head(SHOWN),
-    }
-    samples = find_samples(raw_shards, pd.concat(groups.values()).drop_duplicates("uid"))
-    return html.section(
-        rule.replace("_", " "),
-        html.figure(histogram(rows, scale)),
-        *(
-            piece
-            for title, group in groups.items()
-            for piece in (
-                sheet(samples, group["uid"].tolist(), title, notes=group[scale.column].map("{:.2f}".format)),
-                html.details("captions", html.table(group[["uid", scale.column, "caption"]])),
-            )
+def _together(rows: pd.DataFrame, failing: Sequence[Rule]) -> list[str]:
+    """Show the intersections of rules: what each pair of them would keep."""
+    if not failing:
+        return [html.paragraph("No rule fails any pair.")]
+    names = [rule.name for rule in failing]
+    table = overlap(rows).loc[names, names]
+    return [
+        html.paragraph(
+            "Pairs that a rule and another would keep between them if there were no others; on the diagonal, "
+            "each rule alone."
         ),
+        html.table(table.rename_axis("rule").rename(columns=_words).rename(index=_words).reset_index()),
+    ]
+
+
+def _fit_section(rows: pd.DataFrame, config: FilterConfig) -> str:
+    return html.section(
+        "How well captions fit",
+        html.paragraph(
+            "Evidence says how much likelier a caption is for its picture than for a random one, in nats: 0 "
+            "is chance, 1 is e times likelier. Similarity is the raw cosine. The line is the threshold."
+        ),
+        html.figure(histogram(rows, "evidence", config.min_evidence)),
+        html.figure(histogram(rows, "similarity", config.min_similarity)),
     )
 
 
-def _caption_tables(rows: pd.DataFrame) -> list[str]:
-    pieces = []
-    for rule in ("caption_is_filename", "caption_too_short"):
-        counts = rows.loc[rows["fate"] == f"filter.{rule}", "caption"].value_counts().head(SHOWN)
-        pieces += [html.heading(rule.replace("_", " ")), html.table(counts.rename("pairs").reset_index())]
-    return pieces
+def _rule_section(rule: Rule, rows: pd.DataFrame, raw_shards: Path) -> str:
+    """Show a rule that fails some: scores and sheets where it goes by a number, captions where it reads them."""
+    title = f"{_words(rule.name)}: {int(rows[f'fails_{rule.name}'].sum()):,} pairs fail"
+    by_caption = rule.name.startswith("caption_")
+    pieces = [] if by_caption else _sheets(rule, rows, raw_shards)
+    if rule.score and (by_caption or rule.name != "similarity_too_low"):
+        pieces.insert(0, html.figure(histogram(rows, rule.score, rule.limit)))
+    return html.section(title, *pieces, *([_common_captions(rule, rows)] if by_caption else []))
+
+
+def _sheets(rule: Rule, rows: pd.DataFrame, raw_shards: Path) -> list[str]:
+    ordered = rows.sort_values("uid")
+    if rule.score:
+        ordered = rows.sort_values([rule.score, "uid"], ascending=[rule.drops == "below", True])
+    failing, passing = ordered[ordered[f"fails_{rule.name}"]], ordered[ordered["fate"] == KEPT]
+    groups = {"dropped": failing.head(SHOWN)}
+    if rule.score:
+        groups = {
+            "dropped most surely": failing.head(SHOWN),
+            "dropped least surely": failing.tail(SHOWN),
+            "kept least surely": passing.head(SHOWN),
+            "kept most surely": passing.tail(SHOWN),
+        }
+    samples = find_samples(raw_shards, pd.concat(groups.values()).drop_duplicates("uid"))
+    return [piece for title, group in groups.items() for piece in _sheet(title, group, rule, samples)]
+
+
+def _sheet(title: str, group: pd.DataFrame, rule: Rule, samples: dict) -> list[str]:
+    notes = group[rule.score].map("{:.2f}".format) if rule.score else group["caption"]
+    columns = ["uid", *([rule.score] if rule.score else []), "caption"]
+    return [
+        sheet(samples, group["uid"].tolist(), title, notes=notes),
+        html.details("captions", html.table(group[columns])),
+    ]
+
+
+def _common_captions(rule: Rule, rows: pd.DataFrame) -> str:
+    counts = rows.loc[rows[f"fails_{rule.name}"], "caption"].value_counts().head(SHOWN)
+    return html.table(counts.rename("pairs").reset_index())
+
+
+def _quiet_section(rows: pd.DataFrame, quiet: Sequence[Rule]) -> str:
+    """Fold away the rules that failed nobody, with how near the nearest pair came."""
+    nearest = []
+    for rule in quiet:
+        scores = rows[rule.score] if rule.score in rows else None
+        nearest.append(None if scores is None else scores.min() if rule.drops == "below" else scores.max())
+    table = pd.DataFrame(
+        {
+            "rule": [rule.name for rule in quiet],
+            "goes by": [", ".join(rule.needs) for rule in quiet],
+            "limit": [rule.limit for rule in quiet],
+            "nearest": nearest,
+        }
+    )
+    return html.section("Rules that no pair fails", html.details(f"{len(quiet)} rules", html.table(table)))
+
+
+def _languages(rows: pd.DataFrame) -> list[str]:
+    by_language = rows.assign(kept=rows["fate"] == KEPT).groupby("language", observed=True)
+    table = by_language.agg(
+        pairs=("uid", "size"), kept=("kept", "sum"), kept_share=("kept", "mean"),
+        similarity_median=("similarity", "median"), evidence_median=("evidence", "median"),
+    ).sort_values("pairs", ascending=False)  # fmt: skip
+    shown = table.head(LANGUAGES_SHOWN).rename(columns=_words).reset_index()
+    return [
+        html.paragraph(
+            "The language of the caption, as a small model guesses it; unknown where it is not sure, as with "
+            "most captions of a few words."
+        ),
+        html.table(shown),
+    ]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
