@@ -16,9 +16,11 @@ Answer = (
     bytes | Callable[[socket.socket, int], None]
 )  # bytes, or what to do with the connection at the n-th hit
 
+RULES = ("/robots.txt", "/.well-known/tdmrep.json")
+
 
 class HostileWeb(ThreadingTCPServer):
-    """Answers by path; `hits` counts the requests, `agents` holds the user agents."""
+    """Answers by path; `hits` counts the requests, those for rules apart, `agents` holds the user agents."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -27,6 +29,7 @@ class HostileWeb(ThreadingTCPServer):
     def __init__(self, answers: dict[str, Answer]) -> None:
         self.answers = answers
         self.hits: Counter[str] = Counter()
+        self.rule_hits: Counter[str] = Counter()
         self.agents: set[str] = set()
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -49,8 +52,9 @@ class _Handler(StreamRequestHandler):
         lines = head.decode("latin-1").splitlines()
         path = lines[0].split(" ")[1]
         with self.server.lock:
-            self.server.hits[path] += 1
-            hit = self.server.hits[path]
+            counter = self.server.rule_hits if path in RULES else self.server.hits
+            counter[path] += 1
+            hit = counter[path]
             self.server.agents |= {line[12:] for line in lines if line.lower().startswith("user-agent: ")}
         answer = self.server.answers.get(path, message(404, b"nothing here"))
         if isinstance(answer, bytes):

@@ -25,6 +25,7 @@ NOBODY = pd.DataFrame(columns=["kind", "value", "reason"])
 CONFIG = ScrapeConfig(
     threads=32, timeout_s=0.8, total_timeout_s=2.5, retries=1, max_bytes=200_000, max_pixels=1_000_000,
     min_side_px=8, max_side_px=64, max_redirects=3, shard_size=1000,
+    private_hosts=["127.0.0.1"], per_host_connections=32,
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def outputs(tmp_path_factory) -> dict:
             "url_list": urls,
             "takedown_list": NOBODY,
             "raw_shards_target": tmp_path_factory.mktemp("pipeline") / "shards",
-            "params:scrape": ScrapeConfig(threads=4, shard_size=20, retries=0),
+            "params:scrape": ScrapeConfig(threads=4, shard_size=20, retries=0, private_hosts=["127.0.0.1"]),
             "params:engine": EngineConfig(processes=1),
         }
         names = ("scrape_metrics", "scrape_report", "scrape_ledger", "raw_shards")

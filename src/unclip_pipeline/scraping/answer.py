@@ -27,3 +27,4 @@ class Body(NamedTuple):
     attempts: int = 1  # how often the URL was asked for, retries included
     elapsed_ms: int = 0  # with retries and their pauses, without waiting for the host's turn
     evidence: tuple[Evidence, ...] = ()
+    permit: object = None  # the right to so much memory; it ends when the body is let go

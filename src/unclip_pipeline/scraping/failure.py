@@ -8,7 +8,7 @@ _ADDRESS = re.compile(r"\s*(object )?at 0x[0-9a-f]+")
 
 
 class ScrapeFailure(Exception):
-    """A row's end: its fate, the reason in words, what was learned on the way, and whether asking again may help."""
+    """A row's end: its fate, the reason in words, what was learned on the way, whether asking again may help."""
 
     def __init__(
         self,
@@ -35,3 +35,8 @@ class ScrapeFailure(Exception):
         self.evidence = evidence
         self.is_passing = is_passing
         self.retry_after_s = retry_after_s  # what the server asked for
+
+    def let_go(self) -> "ScrapeFailure":
+        """Drop the frames that led here: they hold bodies, and failures are kept until they are written."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)

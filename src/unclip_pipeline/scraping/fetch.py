@@ -1,143 +1,177 @@
-"""Fetch the bytes behind a URL: bounded in time, size and redirects, and only where the owner lets us.
+"""Fetch the bytes behind a URL: bounded in time, size and redirects, and only where the owner lets us."""
 
-urllib3 keeps connections alive and shares one TLS context in a process; img2dataset's own downloader makes
-a context per request, which costs twenty times the CPU, and drops the headers that say no.
-"""
-
-import ssl
+import io
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.client import HTTPException, IncompleteRead
-from string import punctuation
-from urllib.parse import quote, urljoin, urlsplit
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import urllib3
-from urllib3.exceptions import (
-    DecodeError,
-    HTTPError,
-    LocationValueError,
-    NewConnectionError,
-    ProtocolError,
-)
-from urllib3.exceptions import TimeoutError as TransportTimeout
 
-from unclip_pipeline import __version__
 from unclip_pipeline.corpus.fates import is_fate
-from unclip_pipeline.corpus.uids import canonical_url
 from unclip_pipeline.scraping.answer import Body
+from unclip_pipeline.scraping.clock import Clock
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.failure import ScrapeFailure
-from unclip_pipeline.scraping.opt_out import TOKEN, refused_by
+from unclip_pipeline.scraping.in_flight import SMALL_BYTES, LargeBodies, Permit
+from unclip_pipeline.scraping.journey import Journey
+from unclip_pipeline.scraping.permission import Permission
+from unclip_pipeline.scraping.politeness import Turn, Turns
+from unclip_pipeline.scraping.retries import PASSING_STATUSES, pause_s, read_retry_after
+from unclip_pipeline.scraping.rule_files import RuleFiles
+from unclip_pipeline.scraping.transport import (
+    Address,
+    Transport,
+    announced_bytes,
+    plain_headers,
+    read_address,
+    redirected_to,
+)
 
 CHUNK = 64 * 1024
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-FIRST_PAUSE_S = 0.2  # doubled at each further retry
+Row = TypeVar("Row")
 
 
 class Fetcher:
-    """One per process; its `fetch` may be called from many threads."""
+    """One per process; its methods may be called from many threads."""
 
     def __init__(self, config: ScrapeConfig) -> None:
         self._config = config
-        contact = f" (+{config.contact})" if config.contact else ""
-        self._pool = urllib3.PoolManager(
-            num_pools=4 * config.threads,
-            maxsize=config.threads,
-            ssl_context=ssl.create_default_context(),
-            headers={
-                "User-Agent": f"{TOKEN}/{__version__}{contact}",
-                "Accept": "image/*,*/*;q=0.5",
-                "Accept-Encoding": "identity",
-            },
-        )
+        self._transport = Transport(config)
+        self._turns = Turns(config.per_host_connections, config.per_host_delay_s)
+        self._rule_files = RuleFiles(self._transport, self._turns, config)
+        self._permission = Permission(config, self._rule_files.get)
+        self._large_bodies = LargeBodies(config.max_bytes)
+
+    def in_turn(self, rows: Iterable[Row], url_of: Callable[[Row], str | None]) -> Iterator[Row]:
+        """Yield rows as their hosts have room for them; each row with a URL must be fetched then.
+
+        Rows without one come at once. So no thread waits in line for a host that others keep busy.
+        """
+        return self._turns.in_turn(rows, lambda row: _host_of(url_of(row)))
 
     def fetch(self, url: str) -> Body:
         """Get the body of a URL, or raise the ScrapeFailure that says why not."""
-        deadline_s = time.monotonic() + self._config.total_timeout_s
-        pause_s = FIRST_PAUSE_S
-        for _ in range(self._config.retries):
-            try:
-                return self._follow(url, deadline_s)
-            except ScrapeFailure as failure:
-                if not failure.is_passing or time.monotonic() + pause_s > deadline_s:
-                    raise
-            time.sleep(pause_s)
-            pause_s *= 2
-        return self._follow(url, deadline_s)
+        journey = Journey(Clock(self._config.total_timeout_s))
+        try:
+            first = read_address(url)
+            with self._turns.turn(first.host, journey.clock) as turn:
+                return self._persist(first, journey, turn)
+        except ScrapeFailure as fault:
+            failure = journey.ended(fault)
+        raise failure
 
-    def _follow(self, url: str, deadline_s: float) -> Body:
+    def _persist(self, first: Address, journey: Journey, turn: Turn) -> Body:
+        """Ask again where that may help, as often and as soon as is decent; the place at the host is kept."""
+        for attempt in range(self._config.retries):
+            try:
+                return self._follow(first, journey, turn)
+            except ScrapeFailure as failure:
+                wait_s = pause_s(first.url, attempt, failure.retry_after_s)
+                if not failure.is_passing or not journey.clock.has(wait_s):
+                    raise
+            time.sleep(wait_s)
+        return self._follow(first, journey, turn)
+
+    def _follow(self, first: Address, journey: Journey, turn: Turn) -> Body:
         """Go from address to address until one answers with a body."""
-        address, seen = url, set()
+        journey.set_out()
+        address, seen = first, set()
         for _ in range(self._config.max_redirects + 1):
-            address = _fetchable(address)
-            if address in seen:
-                raise ScrapeFailure("scrape.redirect_loop", f"came back to {address}")
-            seen.add(address)
-            with _faults(), closing(self._open(address, deadline_s)) as response:
-                status, location = response.status, response.headers.get("Location")
-                if status < 400:
-                    self._respect_opt_out(response)
-                if status in REDIRECTS and location:
-                    address = urljoin(address, quote(location, safe=punctuation, encoding="iso-8859-1"))
-                elif 200 <= status < 300:
-                    content = self._read(response, deadline_s)
-                    return Body(content, status, address, response.headers.get("Content-Type", ""))
-                else:
-                    raise _refused(response)
+            if address.url in seen:
+                raise ScrapeFailure("scrape.redirect_loop", f"came back to {address.url}")
+            seen.add(address.url)
+            journey.arrive(address)
+            outcome = self._ask(address, journey, turn)
+            if isinstance(outcome, Body):
+                return outcome
+            if isinstance(outcome, ScrapeFailure):
+                raise outcome
+            address = read_address(outcome)
         raise ScrapeFailure("scrape.redirect_loop", f"more than {self._config.max_redirects} redirects")
 
-    def _open(self, address: str, deadline_s: float) -> urllib3.BaseHTTPResponse:
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0:
-            raise self._out_of_time()
-        patience = urllib3.Timeout(min(self._config.timeout_s, left_s))
-        return self._pool.request(
-            "GET", address, redirect=False, retries=False, preload_content=False, timeout=patience
+    def _ask(self, address: Address, journey: Journey, turn: Turn) -> Body | str | ScrapeFailure:
+        """Ask one address, if we may; returns a body, where to go on, or why it was refused."""
+        self._transport.check(address, journey.clock)
+        delay_s = self._ask_leave(address, journey)
+        turn.move_to(address.host)
+        self._turns.pace(address.host, delay_s, journey.clock)
+        with self._transport.ask(address, journey.clock, self._config.max_bytes) as (response, meter):
+            try:
+                journey.http_status = response.status
+                return self._outcome(response, address, journey)
+            finally:
+                journey.bytes_read += meter.received
+
+    def _ask_leave(self, address: Address, journey: Journey) -> float | None:
+        """Heed the rules of an address's host; returns the delay that it asks for."""
+        with journey.clock.paused():  # others may be waiting for the same rules
+            decision = self._permission.may_ask(address.url)
+        if decision.is_refused and decision.fate == "scrape.connection_error":
+            if (fault := self._rule_files.fault_of(address)) is not None:
+                decision = decision._replace(fate=fault.fate, reason=f"robots.txt: {fault.reason}")
+        journey.heed(decision, is_new_host=True)
+        delay_s = decision.crawl_delay_s
+        if delay_s is not None and delay_s > self._config.max_crawl_delay_s:
+            limit_s = self._config.max_crawl_delay_s
+            reason = f"robots.txt: Crawl-delay {delay_s:g} s, scrape.max_crawl_delay_s is {limit_s:g}"
+            raise ScrapeFailure("scrape.opted_out", reason)
+        return delay_s
+
+    def _outcome(
+        self, response: urllib3.BaseHTTPResponse, address: Address, journey: Journey
+    ) -> Body | str | ScrapeFailure:
+        headers = plain_headers(response)
+        if (onward := redirected_to(response, address)) is not None:
+            journey.heed(self._permission.may_follow(address.url, headers, journey.decision))
+            return onward
+        if not 200 <= response.status < 300:
+            return _refused(response)
+        journey.heed(self._permission.may_keep(address.url, headers, journey.decision))
+        content, permit = self._read(response, journey.clock)
+        return Body(
+            content,
+            response.status,
+            address.url,
+            response.headers.get("Content-Type", ""),
+            etag=response.headers.get("ETag", ""),
+            last_modified=response.headers.get("Last-Modified", ""),
+            hops=journey.hops,
+            attempts=journey.attempts,
+            elapsed_ms=journey.elapsed_ms,
+            evidence=journey.decision.evidence,
+            permit=permit,
         )
 
-    def _respect_opt_out(self, response: urllib3.BaseHTTPResponse) -> None:
-        tags = response.headers.getlist("X-Robots-Tag")
-        if directive := refused_by(tags, self._config.refused_directives):
-            evidence = f"X-Robots-Tag: {' | '.join(tags)} ({directive})"
-            raise ScrapeFailure("scrape.opted_out", evidence, http_status=response.status)
-
-    def _read(self, response: urllib3.BaseHTTPResponse, deadline_s: float) -> bytes:
+    def _read(self, response: urllib3.BaseHTTPResponse, clock: Clock) -> tuple[bytes, Permit | None]:
         """Read a body as it comes, so that neither a long nor a slow one can hold us."""
-        announced = response.headers.get("Content-Length", "")
-        if announced.isdecimal() and int(announced) > self._config.max_bytes:
-            raise self._too_large(f"{announced} bytes announced", response.status)
-        parts, size = [], 0
+        announced = announced_bytes(response)
+        if announced is not None and announced > self._config.max_bytes:
+            raise self._too_large(f"{announced} bytes announced")
+        permit = None
+        content = io.BytesIO()
         while part := response.read1(CHUNK, decode_content=True):
-            parts.append(part)
-            size += len(part)
-            if size > self._config.max_bytes:
-                raise self._too_large("and there was more", response.status)
-            if time.monotonic() > deadline_s:
-                raise self._out_of_time()
-        if not parts:
-            raise ScrapeFailure("scrape.empty", "the body is empty", http_status=response.status)
-        return b"".join(parts)
+            content.write(part)
+            if content.tell() > self._config.max_bytes:
+                raise self._too_large("and there was more")
+            if permit is None and content.tell() > SMALL_BYTES:
+                with clock.paused():
+                    permit = self._large_bodies.permit()
+        if not content.tell():
+            raise ScrapeFailure("scrape.empty", "the body is empty")
+        return content.getvalue(), permit
 
-    def _out_of_time(self) -> ScrapeFailure:
-        return ScrapeFailure("scrape.timeout_total", f"took longer than {self._config.total_timeout_s:g} s")
-
-    def _too_large(self, how: str, status: int) -> ScrapeFailure:
-        limit = self._config.max_bytes
-        return ScrapeFailure("scrape.too_large", f"more than {limit} bytes, {how}", http_status=status)
+    def _too_large(self, how: str) -> ScrapeFailure:
+        return ScrapeFailure("scrape.too_large", f"more than {self._config.max_bytes} bytes, {how}")
 
 
-def _fetchable(address: str) -> str:
-    """Spell an address for the wire; raise if it is not one of http or https."""
+def _host_of(url: str | None) -> str | None:
+    """Name the host that a URL will be asked at; None if it will not be asked."""
+    if url is None:
+        return None
     try:
-        spelled = canonical_url(address)
-    except (ValueError, UnicodeError) as fault:
-        raise ScrapeFailure("scrape.bad_url", f"{address!r:.100}: {fault}") from fault
-    parts = urlsplit(spelled)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ScrapeFailure("scrape.bad_url", f"only http and https hosts are fetched, not {spelled:.100}")
-    return spelled
+        return read_address(url).host
+    except ScrapeFailure:
+        return None
 
 
 def _refused(response: urllib3.BaseHTTPResponse) -> ScrapeFailure:
@@ -146,29 +180,6 @@ def _refused(response: urllib3.BaseHTTPResponse) -> ScrapeFailure:
     return ScrapeFailure(
         fate if is_fate(fate) else "scrape.connection_error",
         f"HTTP {status} {response.reason or ''}".strip(),
-        http_status=status,
         is_passing=status in PASSING_STATUSES,
+        retry_after_s=read_retry_after(response.headers.get("Retry-After")),
     )
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Turn what the transport raises into fates."""
-    try:
-        yield
-    except LocationValueError as fault:
-        raise ScrapeFailure("scrape.bad_url", str(fault)) from fault
-    except NewConnectionError as fault:  # counts among the timeouts there
-        raise ScrapeFailure("scrape.connection_error", str(fault), is_passing=True) from fault
-    except TransportTimeout as fault:
-        raise ScrapeFailure("scrape.timeout_total", str(fault), is_passing=True) from fault
-    except DecodeError as fault:
-        raise ScrapeFailure("scrape.decode_error", str(fault)) from fault
-    except ProtocolError as fault:
-        is_cut = any(isinstance(cause, IncompleteRead) for cause in (fault, *fault.args))
-        fate = "scrape.truncated" if is_cut else "scrape.connection_error"
-        raise ScrapeFailure(fate, str(fault), is_passing=True) from fault
-    except (HTTPError, HTTPException, OSError) as fault:
-        raise ScrapeFailure("scrape.connection_error", str(fault), is_passing=True) from fault
-    except (ValueError, LookupError) as fault:  # headers that are no text, encodings that do not exist
-        raise ScrapeFailure("scrape.connection_error", f"{type(fault).__name__}: {fault}") from fault
