@@ -175,3 +175,12 @@ def test_a_fate_outside_the_vocabulary_is_refused():
 def test_a_wrong_choice_is_named_before_anything_is_fetched(wrong):
     with pytest.raises(ValueError, match=f"scrape.{next(iter(wrong))} "):
         ScrapeConfig(**wrong)
+
+
+def test_a_row_whose_opt_out_says_why_is_refused_in_all_its_repeats_and_a_flag_of_no_is_none():
+    reasons = ["robots: noai", None, "", False]
+    rows = _rows(pd.concat([_list(4), _list(4, opt_out=reasons)])).set_index("caption")
+    assert rows["refused"].to_dict() == {"c0": "scrape.opted_out", "c1": None, "c2": None, "c3": None}
+    assert rows.loc["c0", "refused_reason"] == "robots: noai" and rows.loc["c0", "listed"] == 2
+    flags = _rows(_list(2, opt_out=[True, False])).set_index("caption")["refused"]
+    assert flags.to_dict() == {"c0": "scrape.opted_out", "c1": None}

@@ -18,6 +18,7 @@ class Run:
     """The tables of a run that made no mistake; tests spoil copies of them."""
 
     urls: pd.DataFrame
+    harvested: pd.DataFrame
     truth: pd.DataFrame
     scraped: pd.DataFrame
     filtered: pd.DataFrame
@@ -28,6 +29,7 @@ class Run:
     def scores(self) -> dict[str, int | float]:
         return {
             **score_data.score_accounting(self.urls, self.scraped, self.ledger, self.truth),
+            **score_data.score_harvest(self.truth, self.urls, self.harvested),
             **score_data.score_scrape(self.truth, self.scraped),
             **score_data.score_filter(self.truth, self.filtered),
             **score_data.score_duplicates(self.truth, self.deduplicated),
@@ -67,7 +69,12 @@ def perfect(entries: list[Entry], small_world: WorldConfig) -> Run:
         )
     )
     labels = fetched[["uid", "occupation", "group", "hair"]].fillna("unknown")
-    return Run(url_list(entries), truth, scraped, filtered, deduplicated, labels, ledger)
+    urls = url_list(entries)
+    forbidden = set(truth.loc[truth["opt_out"], "url"])
+    harvested = urls.drop_duplicates(["url", "caption"]).assign(
+        opt_out=lambda rows: np.where(rows["url"].isin(forbidden), "noai", None), page_language="en"
+    )
+    return Run(urls, harvested, truth, scraped, filtered, deduplicated, labels, ledger)
 
 
 def test_a_perfect_run_scores_perfectly(perfect: Run) -> None:
@@ -94,6 +101,20 @@ def test_a_lost_row_breaks_the_accounting(perfect: Run) -> None:
 
 def test_an_uncounted_repeat_breaks_the_accounting(perfect: Run) -> None:
     assert replace(perfect, scraped=perfect.scraped.assign(listed=1)).scores()["every_url_has_one_fate"] == 0
+
+
+def test_what_was_read_wrongly_off_the_pages_shows_figure_by_figure(perfect: Run) -> None:
+    read = perfect.harvested
+    wrong = {
+        "harvest_recall": read.iloc[1:],
+        "harvest_precision": pd.concat([read, read.head(1).assign(caption="a caption of nobody")]),
+        "harvest_licence": read.assign(licence="CC-BY-4.0"),
+        "harvest_refusal": read.assign(opt_out=None),
+        "harvest_language": read.assign(page_language=["de", *read["page_language"][1:]]),
+    }
+    for spoiled, harvested in wrong.items():
+        scores = replace(perfect, harvested=harvested).scores()
+        assert {name for name in wrong if scores[name] < 1} == {spoiled}
 
 
 def test_fetching_what_is_forbidden_shows_at_once(perfect: Run) -> None:

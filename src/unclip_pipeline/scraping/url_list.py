@@ -9,6 +9,7 @@ from unclip_pipeline.corpus.uids import canonical_url, pair_uid
 from unclip_pipeline.scraping.config import ScrapeConfig
 
 SPLITS = ("train", "heldout")
+_NO_OPT_OUT = frozenset({"", "false", "0", "0.0", "no", "none"})  # a column of flags says so, too
 TAKEDOWN_KINDS = ("url", "uid", "sha256", "host")
 # Columns that this or a later stage writes: a list's own column of that name is carried as `listed_<name>`.
 RESERVED = frozenset(
@@ -43,8 +44,9 @@ def read_takedowns(takedown_list: pd.DataFrame) -> Takedowns:
 def rows_to_scrape(url_list: pd.DataFrame, takedowns: Takedowns, config: ScrapeConfig) -> pd.DataFrame:
     """Make one row per uid, sorted by uid; every column of the list is carried, the first of a repeat wins.
 
-    A row that is not to be asked for has its fate in `refused`. A repeat that says `heldout` anywhere is
-    held out everywhere, so that a test set stays untouched.
+    A row that is not to be asked for has its fate in `refused`; so has one whose column `opt_out` says why.
+    A repeat that says `heldout` or has an `opt_out` anywhere has it everywhere, so that a test set stays
+    untouched and a no is a no.
     """
     rows = _named_columns(url_list, config)
     rows.insert(
@@ -52,11 +54,12 @@ def rows_to_scrape(url_list: pd.DataFrame, takedowns: Takedowns, config: ScrapeC
     )
     rows["split"] = _splits(rows, config.heldout_share)
     heldout = set(rows.loc[rows["split"] == "heldout", "uid"])
+    opted_out = _opted_out(rows)
     listed = rows["uid"].value_counts()
     rows = rows.drop_duplicates("uid").sort_values("uid", ignore_index=True)
     rows["split"] = ["heldout" if uid in heldout else "train" for uid in rows["uid"]]
     rows["listed"] = rows["uid"].map(listed).astype("int64")
-    refusals = [_refusal(uid, url, takedowns) for uid, url in zip(rows.uid, rows.url, strict=True)]
+    refusals = [_refusal(uid, url, takedowns, opted_out) for uid, url in zip(rows.uid, rows.url, strict=True)]
     rows["refused"] = pd.Series([fate for fate, _ in refusals], dtype=object)
     rows["refused_reason"] = pd.Series([reason for _, reason in refusals], dtype=object)
     return rows
@@ -93,7 +96,17 @@ def _splits(rows: pd.DataFrame, heldout_share: float) -> list[str]:
     return [draw if pd.isna(split) else split for draw, split in zip(drawn, given, strict=True)]
 
 
-def _refusal(uid: str, url: str, takedowns: Takedowns) -> tuple[str | None, str | None]:
+def _opted_out(rows: pd.DataFrame) -> dict[str, str]:
+    """Name the uids that the list itself marks as refused, with the first reason it gives."""
+    if "opt_out" not in rows.columns:
+        return {}
+    said = [(uid, _text(reason).strip()) for uid, reason in zip(rows.uid, rows.opt_out, strict=True)]
+    return {uid: reason for uid, reason in reversed(said) if reason.lower() not in _NO_OPT_OUT}
+
+
+def _refusal(
+    uid: str, url: str, takedowns: Takedowns, opted_out: dict[str, str]
+) -> tuple[str | None, str | None]:
     """Decide before any request whether a row may be asked for."""
     if uid in takedowns.uid:
         return "scrape.taken_down", takedowns.uid[uid]
@@ -111,6 +124,8 @@ def _refusal(uid: str, url: str, takedowns: Takedowns) -> tuple[str | None, str 
         return "scrape.bad_url", f"only http and https are fetched, not {parts.scheme or 'a bare path'}"
     if not parts.hostname:
         return "scrape.bad_url", "no host"
+    if uid in opted_out:
+        return "scrape.opted_out", opted_out[uid]
     return None, None
 
 

@@ -11,7 +11,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 collect_images,
-                inputs=["crawl", "harvest_scratch", "params:harvest", "params:harvest_engine"],
+                inputs=[
+                    "crawl",
+                    "harvest_scratch",
+                    "params:harvest",
+                    "params:scrape",
+                    "params:harvest_engine",
+                ],
                 outputs=["harvested_url_list", "harvest_metrics", "harvest_report"],
                 name="collect_images",
             )

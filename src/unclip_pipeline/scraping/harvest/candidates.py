@@ -5,25 +5,26 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from unclip_pipeline.corpus.uids import pair_uid
+from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.harvest.addresses import base_of, first_usable, host_of
 from unclip_pipeline.scraping.harvest.config import HarvestConfig
 from unclip_pipeline.scraping.harvest.language import Language, language_of
 from unclip_pipeline.scraping.harvest.licences import licence_of
 from unclip_pipeline.scraping.harvest.page import Mention, Page, open_graph_mention, tidy
-from unclip_pipeline.scraping.harvest.refusal import refusal
 from unclip_pipeline.scraping.harvest.tally import LISTED, Tally
+from unclip_pipeline.scraping.permission import page_decision
 
 Row = dict[str, str | int | bool | None]
 _WHOLE = re.compile(r"\s*(\d{1,6})(?:\.\d*)?\s*(?:px)?\s*", re.IGNORECASE)
 
 
-def rows_of(page: Page, config: HarvestConfig, tally: Tally) -> Iterator[Row]:
-    """Yield a row for every image to list, and one for every image that its page refuses.
+def rows_of(page: Page, config: HarvestConfig, policy: ScrapeConfig, tally: Tally) -> Iterator[Row]:
+    """Yield a row for every image to list, and one for every image that its page refuses under the policy.
 
     A refused image that is dropped here for another reason has a row too (its `reason` says so):
     another page may show the same address, and what one page refuses is refused everywhere.
     """
-    reader = _Reader(page, config)
+    reader = _Reader(page, config, policy)
     tally.refused_pages += reader.opt_out is not None
     seen: set[str] = set()
     for mention in reader.mentions:
@@ -42,10 +43,11 @@ def rows_of(page: Page, config: HarvestConfig, tally: Tally) -> Iterator[Row]:
 class _Reader:
     """What all images of a page share; languages are dear, so they are read when a row needs one."""
 
-    def __init__(self, page: Page, config: HarvestConfig) -> None:
+    def __init__(self, page: Page, config: HarvestConfig, policy: ScrapeConfig) -> None:
         self._page, self._config = page, config
         self._base = base_of(page.url, page.base)
-        self.opt_out = refusal(page)
+        decision = page_decision(page.metas, page.headers, page.url, policy)
+        self.opt_out = decision.reason if decision.is_refused else None
         portrait = open_graph_mention(page.metas) if config.open_graph else None
         self.mentions: list[Mention] = [*page.mentions, *([portrait] if portrait else [])]
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unclip_pipeline.corpus.files import atomic_path
+from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.harvest.candidates import Row, rows_of
 from unclip_pipeline.scraping.harvest.config import HarvestConfig
 from unclip_pipeline.scraping.harvest.html_page import html_page, own_address, page_of_tree, parse
@@ -57,14 +58,14 @@ class CrawlFile(NamedTuple):
         return self.part.with_suffix(".json")
 
 
-def read_crawl_file(file: CrawlFile, config: HarvestConfig) -> int:
+def read_crawl_file(file: CrawlFile, config: HarvestConfig, policy: ScrapeConfig) -> int:
     """Read a file, if that was not done before; returns its bytes."""
     if not file.tally.is_file():
         tally = Tally()
         with atomic_path(file.table) as table, pq.ParquetWriter(table, SCHEMA) as writer:
             waiting: list[Row] = []
             for number, page in enumerate(pages_of(file, config, tally)):
-                found = enumerate(rows_of(page, config, tally))
+                found = enumerate(rows_of(page, config, policy, tally))
                 waiting += [
                     row | {"file": file.name, "record": number, "place": place} for place, row in found
                 ]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from unclip_pipeline.corpus.files import SUCCESS
 from unclip_pipeline.corpus.intervals import share_metrics
 from unclip_pipeline.progress import progress_bar
+from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.harvest.config import HarvestConfig
 from unclip_pipeline.scraping.harvest.crawl_file import (
     HTML_SUFFIXES,
@@ -32,6 +33,7 @@ COLUMNS = (
     "page_language_source licence_url licence_source width_attr height_attr opt_out pages"
 ).split()
 CONTENT_TYPES_NAMED = 12
+_POLICY = ("refused_directives", "refuse_tdm_reservation", "refused_usages")  # what pages can forbid
 _WHOLE = ("width_attr", "height_attr")
 
 
@@ -44,16 +46,19 @@ class Harvested(NamedTuple):
     ignored: list[str]  # files of other kinds
 
 
-def harvest(crawl: Path, scratch: Path, config: HarvestConfig, map_shards: MapShards) -> Harvested:
+def harvest(
+    crawl: Path, scratch: Path, config: HarvestConfig, policy: ScrapeConfig, map_shards: MapShards
+) -> Harvested:
     """Read the files of a crawl into one list of images with captions, sorted by uid.
 
-    Files that were read before an interruption, under the same choices, are not read again. Raises
-    ValueError if any image is unaccounted for.
+    What pages forbid is read by the policy of the scraper. Files that were read before an interruption,
+    under the same choices, are not read again. Raises ValueError if any image is unaccounted for.
     """
-    files, ignored = crawl_files(crawl, scratch, config)
+    choices = [config, *(getattr(policy, name) for name in _POLICY)]
+    files, ignored = crawl_files(crawl, scratch, f"{choices!r}{_own_code()}")
     ordered = sorted(files, key=lambda file: file.path.stat().st_size, reverse=True)
     total = sum(file.path.stat().st_size for file in files)
-    read = partial(read_crawl_file, config=config)
+    read = partial(read_crawl_file, config=config, policy=policy)
     with progress_bar(None, label="harvest", total=total, unit="B") as bar:
         for size in map_shards(read, ordered):
             bar.update(size)
@@ -66,7 +71,7 @@ def harvest(crawl: Path, scratch: Path, config: HarvestConfig, map_shards: MapSh
     return Harvested(url_list, tally, len(files), ignored)
 
 
-def crawl_files(crawl: Path, scratch: Path, config: HarvestConfig) -> tuple[list[CrawlFile], list[str]]:
+def crawl_files(crawl: Path, scratch: Path, choices: str) -> tuple[list[CrawlFile], list[str]]:
     """List the files of a crawl in the order of their names, and the names of files of other kinds."""
     found = sorted(path for path in crawl.rglob("*") if path.is_file() and not _is_mark(path, crawl))
     names = {path: path.relative_to(crawl).as_posix() for path in found}
@@ -76,7 +81,6 @@ def crawl_files(crawl: Path, scratch: Path, config: HarvestConfig) -> tuple[list
             f"a crawl needs files that end in {', '.join((*WARC_SUFFIXES, *HTML_SUFFIXES))}, got none of "
             f"{len(found)} in {crawl}; put them there, or name your folder as `crawl` in conf/local/catalog.yml"
         )
-    choices = f"{config!r}{_own_code()}"
     files = [CrawlFile(path, names[path], scratch / _identity(path, names[path], choices)) for path in known]
     return files, [names[path] for path in found if path not in set(known)]
 
@@ -143,6 +147,6 @@ def _identity(path: Path, name: str, choices: str) -> str:
 
 
 def _own_code() -> str:
-    """Name the code of this package, so that another version does not go on where this one stopped."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    """Name the code of the scraper, so that another version does not go on where this one stopped."""
+    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
