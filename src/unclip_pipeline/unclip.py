@@ -23,8 +23,10 @@ from unclip_pipeline.diffusion.guidance import clipped, guided
 from unclip_pipeline.diffusion.process import Denoised, Denoiser, x_0_of
 from unclip_pipeline.diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
 from unclip_pipeline.diffusion.schedule import Schedule, named_schedule, sampling_steps
+from unclip_pipeline.models.condition import Condition, Context
 from unclip_pipeline.models.prior import Prefix, Prior, Text, load_prior
-from unclip_pipeline.models.unet import Condition, Unet, UnetConfig, load_unet
+from unclip_pipeline.models.unet import Unet, load_unet
+from unclip_pipeline.models.unet_config import UnetConfig
 from unclip_pipeline.seeds import seeded
 from unclip_pipeline.training.devices import autocast, default_device
 from unclip_pipeline.weights import Weights, load_weights
@@ -204,10 +206,13 @@ def draw_small(
     sampling: SamplingConfig,
 ) -> UInt8[Tensor, "n 3 s s"]:
     """Draw a picture of each embedding, away from what the decoder draws when told nothing."""
-    no_image = decoder.embed.null_embedding.expand(len(noise), -1)
-    told = _unet_denoiser(decoder, _condition(image_embeddings, text))
-    untold = _unet_denoiser(decoder, _condition(no_image, _repeated(empty, len(noise))))
-    denoise = clipped(guided(told, untold, sampling.decoder_guidance))
+    no_image = decoder.embed.null_embedding[None]
+    with autocast(decoder.device):
+        told = decoder.context(_condition(image_embeddings, text))
+        untold = decoder.context(_condition(no_image, empty)).expanded(len(noise))
+    denoise = clipped(
+        guided(_unet_denoiser(decoder, told), _unet_denoiser(decoder, untold), sampling.decoder_guidance)
+    )
     shape, schedule = (3, *[decoder.config.side_px] * 2), _schedule(decoder.config)
     return to_uint8(
         _sample(denoise, shape, noise, schedule, sampling.decoder_steps, sampling, decoder.device)
@@ -249,11 +254,11 @@ def _condition(image_embeddings: Float[Tensor, "n d"], text: Text) -> Condition:
     return Condition(image_embeddings, text.embedding, text.hidden, text.mask)
 
 
-def _unet_denoiser(unet: Unet, condition: Condition) -> Denoiser:
+def _unet_denoiser(unet: Unet, told: Condition | Context) -> Denoiser:
     schedule, config = _schedule(unet.config), unet.config
 
     def denoise(x_t: Tensor, t: Tensor) -> Denoised:
-        output = unet(x_t, t, condition)
+        output = unet(x_t, t, told)
         share = None
         if config.learned_variance:
             output, share = output.chunk(2, 1)
@@ -308,10 +313,6 @@ def _places(stage: str, names: Sequence[str]) -> list[tuple[str, str, int]]:
         places.append((stage, name, seen[name]))
         seen[name] += 1
     return places
-
-
-def _repeated(text: Text, copies: int) -> Text:
-    return Text(*(None if part is None else part.repeat_interleave(copies, 0) for part in text))
 
 
 def _slices(count: int, size: int) -> list[slice]:

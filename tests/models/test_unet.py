@@ -48,6 +48,50 @@ def test_rows_of_a_batch_do_not_see_one_another(options):
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("options", [{"text_tokens": True}, {"condition_width": 24}], ids=str)
+def test_context_computed_once_serves_every_step(options):
+    unet = awake(Unet(UnetConfig(**TINY | options), embedding_width=8, text_width=12))
+    told = condition(2, tokens=4)
+    context = unet.context(told)
+    for step in (0, 500, 999):
+        x, t = noise(2, 3, 16, 16, seed=step), torch.full((2,), step)
+        torch.testing.assert_close(unet(x, t, context), unet(x, t, told), atol=0, rtol=0)
+
+
+def test_context_of_one_row_stands_for_many():
+    unet = awake(
+        Unet(UnetConfig(**TINY, text_tokens=True, condition_width=16), embedding_width=8, text_width=12)
+    )
+    one, x, t = condition(1, tokens=4), noise(3, 3, 16, 16), torch.tensor([0, 500, 999])
+    each = Condition(*(None if part is None else part.expand(3, *part.shape[1:]) for part in one))
+    torch.testing.assert_close(
+        unet(x, t, unet.context(one).expanded(3)), unet(x, t, each), atol=1e-5, rtol=1e-4
+    )
+
+
+def test_recomputing_blocks_backwards_gives_the_same_gradients():
+    gradients = []
+    for checkpointing in (False, True):
+        unet = awake(Unet(UnetConfig(**TINY, text_tokens=True), embedding_width=8, text_width=12))
+        unet.checkpointing = checkpointing
+        unet(noise(2, 3, 16, 16), torch.tensor([5, 500]), condition(2, tokens=4)).square().mean().backward()
+        gradients.append([p.grad for p in unet.parameters() if p.grad is not None])
+    for plain, recomputed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, recomputed)
+
+
+def test_network_hears_how_noisy_the_smaller_picture_is():
+    config = UnetConfig(**TINY | {"attention": (False, False), "low_side_px": 8, "told_noise": True})
+    unet = awake(Unet(config))
+    x, t, low = noise(1, 3, 16, 16), torch.tensor([300]), noise(1, 3, 16, 16, seed=5)
+    clean, noisy = (
+        unet(x, t, Condition(low_res=low, low_noise=torch.tensor([level]))) for level in (0.0, 1.0)
+    )
+    assert (clean - noisy).abs().max() > 1e-4
+    with pytest.raises(ValueError, match="told_noise"):
+        UnetConfig(**TINY, told_noise=True)
+
+
 def test_every_condition_changes_the_answer():
     unet = awake(Unet(UnetConfig(**TINY, text_tokens=True), embedding_width=8, text_width=12))
     x, t, told = noise(1, 3, 16, 16), torch.tensor([500]), condition(1, tokens=4)
