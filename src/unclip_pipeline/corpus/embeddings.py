@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from jaxtyping import Bool, Float16, Shaped
+from jaxtyping import Float16, Int, Shaped
 
 from unclip_pipeline.corpus.files import atomic_path
 
@@ -33,7 +33,8 @@ class Embeddings(NamedTuple):
 def write_embeddings(path: Path, embeddings: Embeddings, *, source: str = "") -> None:
     """Write one shard's vectors; the file appears whole or not at all. `source` names the shard's bytes.
 
-    The status of a row is "embedded", or why its image could not be decoded; then it has no vectors.
+    The status of a row is "embedded", or why its image could not be decoded; then its vectors are
+    zeros, and `read_embeddings` leaves it out.
     """
     for kind in ("image", "text"):
         broken = ~np.isfinite(getattr(embeddings, kind)).all(1)
@@ -45,12 +46,11 @@ def write_embeddings(path: Path, embeddings: Embeddings, *, source: str = "") ->
     uids = np.array([*embeddings.uid, *embeddings.undecodable], dtype=str)
     order = np.argsort(uids, kind="stable") if embeddings.undecodable else np.arange(len(uids))
     statuses = [EMBEDDED] * len(embeddings.uid) + list(embeddings.undecodable.values())
-    missing = order >= len(embeddings.uid)
     columns = {
         "uid": pa.array(uids[order].tolist(), pa.string()),
         "status": pa.array([statuses[row] for row in order], pa.string()),
-        "image": _as_lists(embeddings.image, order, missing),
-        "text": _as_lists(embeddings.text, order, missing),
+        "image": _as_lists(embeddings.image, order),
+        "text": _as_lists(embeddings.text, order),
     }
     facts = {EMBEDDER_ID: embeddings.embedder_id.encode(), SOURCE: source.encode(), FORMAT: FORMAT_NOW}
     table = pa.table(columns).replace_schema_metadata(facts)
@@ -64,21 +64,19 @@ def read_embeddings(folder: Path, shards: Collection[str] | None = None) -> Embe
     With `shards`, such as a ledger names them, the files must be just those of these shards.
     """
     files = _files(folder, shards)
-    known = [pq.read_metadata(file).num_rows for file in files]
-    parts = _read_each(files)
-    first = next(parts)
-    rows, width = sum(known), first.image.shape[1]
-    uids, undecodable = [first.uid], dict(first.undecodable)
-    image, text = (np.empty((rows, width), np.float16) for _ in range(2))
-    image[: len(first.uid)], text[: len(first.uid)] = first.image, first.text
-    filled = len(first.uid)
-    for part in parts:
+    rows = sum(_metadata(file).num_rows for file in files)
+    uids, undecodable, filled, embedder_id = [], {}, 0, ""
+    image = text = np.empty((0, 0), np.float16)
+    for part in _read_each(files):
+        if not uids:  # allocated once: the vectors are never held twice
+            image, text = (np.empty((rows, part.image.shape[1]), np.float16) for _ in range(2))
+            embedder_id = part.embedder_id
         place = slice(filled, filled + len(part.uid))
         image[place], text[place] = part.image, part.text
         uids.append(part.uid)
         undecodable |= part.undecodable
-        filled += len(part.uid)
-    return Embeddings(np.concatenate(uids), image[:filled], text[:filled], first.embedder_id, undecodable)
+        filled = place.stop
+    return Embeddings(np.concatenate(uids), image[:filled], text[:filled], embedder_id, undecodable)
 
 
 def iter_embeddings(folder: Path, shards: Collection[str] | None = None) -> Iterator[Embeddings]:
@@ -89,8 +87,8 @@ def iter_embeddings(folder: Path, shards: Collection[str] | None = None) -> Iter
 def is_embedding_of(path: Path, *, embedder_id: str, source: str) -> bool:
     """Tell whether a file holds the vectors of these pairs by this embedder; the vectors are not read."""
     try:
-        facts = pq.read_schema(path).metadata or {}
-    except pa.ArrowInvalid:
+        facts = _metadata(path).metadata or {}
+    except ValueError:
         return False
     wanted = {EMBEDDER_ID: embedder_id.encode(), SOURCE: source.encode(), FORMAT: FORMAT_NOW}
     return all(facts.get(name) == value for name, value in wanted.items())
@@ -123,6 +121,19 @@ def _files(folder: Path, shards: Collection[str] | None) -> list[Path]:
     return files
 
 
+def _metadata(file: Path) -> pq.FileMetaData:
+    try:
+        return pq.read_metadata(file)
+    except pa.ArrowInvalid as fault:
+        raise _not_whole(file, fault) from fault
+
+
+def _not_whole(file: Path, fault: Exception) -> ValueError:
+    return ValueError(
+        f"{file} is no whole file of embeddings ({fault}); remove it and run the pipeline `embed` again"
+    )
+
+
 def _read_each(files: list[Path]) -> Iterator[Embeddings]:
     made_by: dict[str, Path] = {}
     width = None
@@ -149,9 +160,7 @@ def _read(file: Path) -> Embeddings:
         embedder_id = (table.schema.metadata or {})[EMBEDDER_ID].decode()
         image, text, uid = table["image"], table["text"], table["uid"]
     except (pa.ArrowInvalid, KeyError) as fault:
-        raise ValueError(
-            f"{file} is no whole file of embeddings ({fault}); remove it and run the pipeline `embed` again"
-        ) from fault
+        raise _not_whole(file, fault) from fault
     undecodable = {}
     if "status" in table.column_names and pc.any(pc.not_equal(table["status"], EMBEDDED)).as_py():
         embedded = pc.equal(table["status"], EMBEDDED)
@@ -171,16 +180,12 @@ def _read(file: Path) -> Embeddings:
     return found
 
 
-def _as_lists(
-    matrix: Float16[np.ndarray, "m d"], order: Shaped[np.ndarray, " n"], missing: Bool[np.ndarray, " n"]
-) -> pa.FixedSizeListArray:
-    """Lay vectors out in this order of rows, with no list where one is missing."""
-    if not missing.any():
-        return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1), pa.float16()), matrix.shape[1])
-    padded = np.zeros((len(order), matrix.shape[1]), np.float16)
-    padded[~missing] = matrix[order[~missing]]
-    values = pa.array(padded.reshape(-1), pa.float16())
-    return pa.FixedSizeListArray.from_arrays(values, matrix.shape[1], mask=pa.array(missing))
+def _as_lists(matrix: Float16[np.ndarray, "m d"], order: Int[np.ndarray, " n"]) -> pa.FixedSizeListArray:
+    """Lay vectors out in this order of rows; a row beyond them gets zeros: parquet reads no missing list."""
+    width = matrix.shape[1]
+    if len(order) > len(matrix):
+        matrix = np.concatenate([matrix, np.zeros((len(order) - len(matrix), width), np.float16)])
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix[order].reshape(-1), pa.float16()), width)
 
 
 def _as_matrix(column: pa.ChunkedArray) -> Float16[np.ndarray, "n d"]:
