@@ -59,8 +59,9 @@ def make_project(home: Path) -> Project:
     shutil.copytree(ROOT / "src", home / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     (home / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc/config", home / ".dvc/config")
-    (home / "data/01_raw").mkdir(parents=True)
-    shutil.copy(ROOT / "data/01_raw/takedown_list.csv", home / "data/01_raw/takedown_list.csv")
+    (home / "data/01_raw/annotations").mkdir(parents=True)
+    for name in ("takedown_list.csv", "annotations/README.md"):
+        shutil.copy(ROOT / "data/01_raw" / name, home / "data/01_raw" / name)
     project = Project(home)
     project.run("git", "init", "--quiet")
     return project

@@ -15,6 +15,7 @@ PIPELINES: dict[str, str] = {
     "train_clip": "train a CLIP from scratch, or load the one that is named",
     "embed": "write the CLIP vectors of every image and caption",
     "filter": "score every pair against every rule",
+    "annotate": "choose the pictures where people's labels help most, and say what their labels show",
     "deduplicate": "find copies and name the picture that stands for them",
     "audit_data": "measure who is in the data at every stage, and weigh it",
     "release_dataset": "join the verdicts into the ledger and write the dataset version",

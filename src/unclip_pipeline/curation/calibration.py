@@ -23,7 +23,7 @@ class CalibrationConfig:
     """How labels become thresholds."""
 
     wanted_recall: float = 0.95  # of the pictures that show a concept, this share is to be caught
-    min_precision: float = 0.5  # where both cannot be had, recall gives way
+    min_precision: float = 0.9  # where both cannot be had, recall gives way
     min_per_class: int = 8  # labels "yes", and labels "no", below which a concept keeps its rule
     folds: int = 5
     same_cosine: float = 0.99  # pictures this near are judged together, never one by the other
@@ -37,7 +37,7 @@ class CalibrationConfig:
                 )
         if not 0 <= self.min_precision < 1:
             raise ValueError(
-                f"calibration.min_precision must lie in [0, 1), got {self.min_precision}; try 0.5"
+                f"calibration.min_precision must lie in [0, 1), got {self.min_precision}; try 0.9"
             )
         if self.folds < 2 or self.min_per_class < self.folds:
             raise ValueError(
@@ -163,7 +163,7 @@ def choose_threshold(
     """Take the highest threshold whose recall surely reaches the target, else the highest that is said to.
 
     One whose precision would fall below the least wanted is not taken; if none is left, the one with the
-    most recall among those precise enough.
+    most recall among those precise enough. Recall that costs no precision is taken on top.
     """
     steps = curve(probability, label, weight, config.confidence)
     precise = steps[steps["precision"] >= config.min_precision]
@@ -173,12 +173,24 @@ def choose_threshold(
     ):
         reaching = precise[precise[column] >= config.wanted_recall]
         if len(reaching):
-            return float(reaching["threshold"].max()), note
+            return _lowest_as_precise(steps, float(reaching["threshold"].max())), note
     if len(precise):
         most = precise.sort_values(["recall", "threshold"]).iloc[-1]
         return float(most["threshold"]), "the target of recall is out of reach at the least precision"
     best = steps.sort_values(["precision", "recall"]).iloc[-1]
     return float(best["threshold"]), "no threshold is as precise as wanted; this one is the most precise"
+
+
+def _lowest_as_precise(steps: pd.DataFrame, threshold: float) -> float:
+    """Lower a threshold as far as precision does not fall below what it has there."""
+    own = float(steps.loc[steps["threshold"] == threshold, "precision"].iloc[0])
+    below = steps[(steps["threshold"] <= threshold)]
+    lost = below.loc[below["precision"] < own - 1e-9, "threshold"]
+    return float(
+        below.loc[below["threshold"] > lost.max(), "threshold"].min()
+        if len(lost)
+        else below["threshold"].min()
+    )
 
 
 def curve(

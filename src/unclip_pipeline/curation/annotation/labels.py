@@ -103,6 +103,6 @@ def _check_known(answers: pd.DataFrame, known: frozenset[str], folder: Path) -> 
         first = strange.iloc[0]
         raise ValueError(
             f"{folder / first['file']} labels the uid {first['uid']!r}, which the scrape ledger does not know "
-            f"({strange['uid'].nunique()} such uids): the labels belong to another URL list; take the file "
-            "away, or scrape the list it was made for"
+            f"({strange['uid'].nunique()} such uids): they are of another URL list, or a spreadsheet rewrote them as "
+            "numbers; take the file away, or restore its uids (open it with that column as text)"
         )

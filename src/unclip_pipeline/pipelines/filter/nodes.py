@@ -11,6 +11,9 @@ from unclip_pipeline.corpus.files import SUCCESS
 from unclip_pipeline.corpus.ledger import check_accounted
 from unclip_pipeline.corpus.shards import shard_paths
 from unclip_pipeline.corpus.vectors import unit
+from unclip_pipeline.curation.annotation.evidence import add_probes
+from unclip_pipeline.curation.annotation.labels import read_labels
+from unclip_pipeline.curation.calibration import CalibrationConfig
 from unclip_pipeline.curation.measures import MeasureShard, is_measured, measures_path, read_measures
 from unclip_pipeline.curation.reference import read_reference
 from unclip_pipeline.curation.rules import FilterConfig, filter_metrics, judge
@@ -44,35 +47,44 @@ def decide(
     embeddings: Path,
     clip_weights: Any,  # Weights; naming it here would import torch
     pair_measures: Path,
+    annotations: Path,
     config: FilterConfig,
+    calibration: CalibrationConfig,
     seed: int,
-) -> tuple[pd.DataFrame, dict[str, int | float]]:
-    """Score every scraped pair and let every rule answer."""
+) -> tuple[pd.DataFrame, dict[str, int | float], dict[str, float]]:
+    """Score every scraped pair and let every rule answer; labels calibrate the concepts they suffice for."""
     from unclip_pipeline.clip.encoder import load_encoder
 
     kept = scrape_ledger[scrape_ledger["fate"] == KEPT].sort_values("uid", ignore_index=True)
-    encoder, found = load_encoder(clip_weights), read_embeddings(embeddings)
-    if found.embedder_id != encoder.embedder_id:
-        raise ValueError(
-            f"embeddings of {found.embedder_id} cannot be judged by {encoder.embedder_id}; run `embed` again"
-        )
+    encoder, shards = load_encoder(clip_weights), kept["shard"].unique().tolist()
+
+    def parts() -> Iterator[Embeddings]:
+        every = iter_embeddings(embeddings, shards)
+        return progress(map(encoder.check, every), label="score", total=len(shards), unit="shard")
+
     scored = score_pairs(
-        kept[["uid", "caption", "width", "height", "sha256"]], found.uid, found.image, found.text,
+        kept[["uid", "caption", "width", "height", "sha256"]], parts,
         {name: unit(encoder.texts(texts).numpy()) for name, texts in config.prompts.items()},
         scale=encoder.logit_scale, bank_size=config.bank_size, seed=seed,
         reference=_reference(config, encoder),
     )  # fmt: skip
     facts = scored.merge(read_measures(pair_measures), on="uid", how="left", validate="one_to_one")
-    verdicts = judge(facts, config)
+    labels = read_labels(annotations, scrape_ledger["uid"].tolist())
+    facts, probes = add_probes(facts, found.uid, found.image, labels, calibration, config, seed=seed)
+    verdicts = judge(facts, config, probes)
     check_accounted(kept["uid"], verdicts, stage="filter")
-    return verdicts, filter_metrics(verdicts)
+    return verdicts, filter_metrics(verdicts), probes
 
 
 def describe(
-    verdicts: pd.DataFrame, scrape_ledger: pd.DataFrame, raw_shards: Path, config: FilterConfig
+    verdicts: pd.DataFrame,
+    scrape_ledger: pd.DataFrame,
+    raw_shards: Path,
+    probes: dict[str, float],
+    config: FilterConfig,
 ) -> str:
     """Show what each rule dropped and what it nearly dropped."""
-    return filter_page(verdicts, scrape_ledger, raw_shards, config)
+    return filter_page(verdicts, scrape_ledger, raw_shards, config, probes)
 
 
 def _reference(config: FilterConfig, encoder: "Encoder") -> Reference | None:

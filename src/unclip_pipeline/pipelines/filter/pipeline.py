@@ -18,15 +18,17 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(
                 decide,
                 inputs=[
-                    "scrape_ledger", "embeddings", "clip_weights", "pair_measures",
-                    "params:filter", "params:seed",
+                    "scrape_ledger", "embeddings", "clip_weights", "pair_measures", "annotations",
+                    "params:filter", "params:calibration", "params:seed",
                 ],
-                outputs=["filter_verdicts", "filter_metrics"],
+                outputs=["filter_verdicts", "filter_metrics", "concept_probes"],
                 name="decide_filter",
             ),
             Node(
                 describe,
-                inputs=["filter_verdicts", "scrape_ledger", "raw_shards", "params:filter"],
+                inputs=[
+                    "filter_verdicts", "scrape_ledger", "raw_shards", "concept_probes", "params:filter",
+                ],
                 outputs="filter_report",
                 name="describe_filter",
             ),

@@ -1,0 +1,68 @@
+"""What is known of a concept before anybody labels: its prompts' evidence, its caption words, its rule."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Float16, Shaped
+
+from unclip_pipeline.corpus.vectors import rows_of, unit
+from unclip_pipeline.curation.annotation.labels import Labels
+from unclip_pipeline.curation.calibration import CalibrationConfig, calibrate
+from unclip_pipeline.curation.rules import FilterConfig, mentions
+
+
+def concept_scores(facts: pd.DataFrame, config: FilterConfig) -> dict[str, Float[np.ndarray, "n _"]]:
+    """Give by concept what else than the vectors tells of it: prompts' evidence, and if its words are said.
+
+    `facts` needs caption, and score_<concept> where a concept has prompts.
+    """
+    scores = {}
+    for name, concept in config.active_concepts.items():
+        columns = [facts[f"score_{name}"]] if concept.prompts else []
+        columns += [said(facts, name, config)] if concept.words else []
+        scores[name] = np.stack([np.asarray(column, float) for column in columns], axis=1)
+    return scores
+
+
+def said(facts: pd.DataFrame, name: str, config: FilterConfig) -> Bool[np.ndarray, " n"]:
+    """Tell which captions say a concept by one of its words."""
+    words = config.active_concepts[name].words
+    return mentions(facts["caption"], words).to_numpy(bool) if words else np.zeros(len(facts), bool)
+
+
+def ruled(facts: pd.DataFrame, name: str, config: FilterConfig) -> Bool[np.ndarray, " n"]:
+    """Answer a concept's rule as it is without any label: by prompts and words."""
+    concept = config.active_concepts[name]
+    found = said(facts, name, config)
+    if concept.prompts:
+        seen = facts[f"score_{name}"].to_numpy() > concept.max_evidence
+        if concept.neutral_prompts:
+            seen &= facts[f"margin_{name}"].to_numpy() > concept.min_margin
+        found = found | seen
+    return found
+
+
+def add_probes(
+    facts: pd.DataFrame,
+    uid: Shaped[np.ndarray, " m"],
+    image: Float16[np.ndarray, "m d"],
+    labels: Labels,
+    config: CalibrationConfig,
+    rules: FilterConfig,
+    *,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Add `probe_<concept>` for each concept that the labels suffice for, and give its threshold.
+
+    `facts` are the rows to judge; embeddings are found by uid.
+    """
+    if labels.answers.empty:
+        return facts, {}
+    names = facts["uid"].tolist()
+    vectors = unit(image[rows_of(uid, names, what="the embeddings")], names)
+    scores = concept_scores(facts, rules)
+    found = calibrate(labels, facts["uid"].to_numpy(), vectors, scores, config, seed=seed)
+    used = {name: one for name, one in found.items() if not one.reason}
+    return (
+        facts.assign(**{f"probe_{name}": one.probability for name, one in used.items()}),
+        {name: one.threshold for name, one in used.items()},
+    )
