@@ -45,7 +45,14 @@ def scraped(
     urls: pd.DataFrame | None = None,
 ) -> Scraped:
     """Scrape the site, or the URLs that are given."""
-    return scrape(listed(web) if urls is None else urls, takedowns, folder, config, map_shards)
+    return scrape(
+        listed(web) if urls is None else urls, takedowns, folder, records_of(folder), config, map_shards
+    )
+
+
+def records_of(folder: Path) -> Path:
+    """Name the folder where times and evidence go."""
+    return folder.with_name(f"{folder.name}_records")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

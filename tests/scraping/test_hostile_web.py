@@ -154,7 +154,12 @@ def scraped(tmp_path_factory) -> Iterator[tuple[HostileWeb, pd.DataFrame, dict]]
         urls += ["http://127.0.0.1:1/refused.png"]
         url_list = pd.DataFrame({"url": urls, "caption": [f"caption {n}" for n in range(len(urls))]})
         result = scrape(
-            url_list, NOBODY, folder, CONFIG, partial(map_shards, engine=EngineConfig(processes=1))
+            url_list,
+            NOBODY,
+            folder,
+            folder.with_name("records"),
+            CONFIG,
+            partial(map_shards, engine=EngineConfig(processes=1)),
         )
         samples = {sample.uid: sample for shard in shard_paths(folder) for sample in read_shard(shard)}
         yield web, result.ledger.set_index("url"), samples

@@ -10,7 +10,8 @@ from sites import NOBODY, PICTURES, answers, listed
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.engines import EngineConfig
 from unclip_pipeline.pipelines.scrape import create_pipeline
-from unclip_pipeline.pipelines.scrape.report import cases, fates, hosts, scrape_page
+from unclip_pipeline.pipelines.scrape.report import scrape_page
+from unclip_pipeline.pipelines.scrape.tables import cases, classes, fates, hosts, permissions
 from unclip_pipeline.scraping import ScrapeConfig
 
 
@@ -24,10 +25,14 @@ def outputs(tmp_path_factory) -> dict:
             "url_list": urls,
             "takedown_list": NOBODY,
             "raw_shards_target": tmp_path_factory.mktemp("pipeline") / "shards",
+            "scrape_records_target": tmp_path_factory.mktemp("records"),
             "params:scrape": ScrapeConfig(threads=4, shard_size=20, retries=0, private_hosts=["127.0.0.1"]),
             "params:engine": EngineConfig(processes=1),
         }
-        names = ("scrape_metrics", "scrape_report", "scrape_ledger", "raw_shards")
+        names = (
+            "scrape_metrics", "scrape_report", "scrape_ledger", "scrape_requests", "scrape_evidence",
+            "raw_shards",
+        )  # fmt: skip
         datasets = {name: MemoryDataset(value) for name, value in inputs.items()}
         catalog = DataCatalog(datasets | {name: MemoryDataset() for name in names})
         for node in create_pipeline().nodes:  # one by one, or the runner forgets what lies between
@@ -53,10 +58,14 @@ def test_the_page_shows_every_fate_and_escapes_what_strangers_wrote(outputs):
 def test_the_tables_of_the_page_count_every_row(outputs):
     ledger = outputs["scrape_ledger"]
     assert fates(ledger)["pairs"].sum() == hosts(ledger)["pairs"].sum() == len(ledger)
+    assert (
+        classes(ledger)["pairs"].sum() == permissions(ledger)[["kept", "not kept"]].sum().sum() == len(ledger)
+    )
     assert set(cases(ledger)["fate"]) == set(ledger["fate"]) - {KEPT}
 
 
 def test_a_scrape_that_kept_nothing_has_a_page_too(outputs, tmp_path):
     nothing = outputs["scrape_ledger"].assign(fate="scrape.empty")
-    assert "There are none." in scrape_page(tmp_path, nothing)
-    assert "Scrape" in scrape_page(tmp_path, nothing.head(0))
+    records = [outputs["scrape_requests"].head(0), outputs["scrape_evidence"].head(0)]
+    assert "there are none." in scrape_page(tmp_path, nothing, *records)
+    assert "Scrape" in scrape_page(tmp_path, nothing.head(0), *records)

@@ -45,7 +45,7 @@ def _uids(folder: Path) -> set[str]:
 
 def test_a_finished_folder_holds_shards_tables_and_marks_only(unbroken):
     numbers = range(PICTURES // SMALL.shard_size)
-    expected = {f"{n:05d}.{kind}" for n in numbers for kind in ("tar", "parquet")}
+    expected = {f"{n:05d}.{kind}" for n in numbers for kind in ("tar", "stats.json", "parquet")}
     assert set(unbroken) == expected | {"_identity.json", "_SUCCESS"}
 
 
@@ -142,7 +142,7 @@ def test_a_second_run_of_the_same_list_asks_for_nothing(web, tmp_path, unbroken)
     scraped(web, tmp_path / "shards")
     again = {}
     assert _asked_by(web, lambda: again.update(result=scraped(web, tmp_path / "shards"))) == set()
-    assert again["result"].fetched_rows == 0 and contents(tmp_path / "shards") == unbroken
+    assert again["result"].asked_rows == 0 and contents(tmp_path / "shards") == unbroken
 
 
 def test_how_patiently_we_ask_does_not_make_a_new_dataset_but_what_we_keep_does(web, tmp_path):
@@ -156,12 +156,16 @@ def test_how_patiently_we_ask_does_not_make_a_new_dataset_but_what_we_keep_does(
     )
 
 
-def test_a_shorter_list_leaves_no_old_shard_and_no_strange_file_is_touched(web, tmp_path):
-    folder = tmp_path / "shards"
-    scraped(web, folder)
+def test_rows_that_leave_the_list_leave_their_shards_without_a_request(web, tmp_path):
+    folder, short = tmp_path / "shards", listed(web).head(10)
+    before = scraped(web, folder).ledger.set_index("uid")
     (folder / "notes.md").write_text("mine")
-    ledger = scraped(web, folder, urls=listed(web).head(10)).ledger
-    assert len(shard_paths(folder)) == 2 and len(ledger) == 10
+    result = {}
+    assert _asked_by(web, lambda: result.update(it=scraped(web, folder, urls=short))) == set()
+    after = result["it"].ledger.set_index("uid")
+    pd.testing.assert_frame_equal(after, before.loc[after.index])
+    assert _uids(folder) == set(after.index[after["fate"] == "kept"]) and len(after) == 10
+    assert {path.stem for path in shard_paths(folder)} == set(after["shard"])
     assert (folder / "notes.md").read_text() == "mine"
 
 
@@ -195,16 +199,19 @@ def test_a_taken_down_url_or_uid_is_never_asked_for(web, tmp_path):
     assert set(ledger.loc[[web.url("/3"), web.url("/5")], "uid"]).isdisjoint(_uids(tmp_path / "shards"))
 
 
-def test_bytes_taken_down_later_leave_their_shard_and_no_other_shard_is_fetched(web, tmp_path):
+def test_bytes_taken_down_later_leave_their_shard_without_a_request(web, tmp_path):
     folder = tmp_path / "shards"
     row = scraped(web, folder).ledger.set_index("url").loc[web.url("/9")]
     takedowns = pd.DataFrame({"kind": ["sha256"], "value": [row["sha256"]], "reason": ["withdrawn"]})
     result = {}
     asked = _asked_by(web, lambda: result.update(it=scraped(web, folder, takedowns=takedowns)))
-    assert len(asked) == SMALL.shard_size
+    assert asked == set()
     ledger = result["it"].ledger.set_index("url")
     assert ledger.loc[web.url("/9"), "fate"] == "scrape.taken_down" and row["uid"] not in _uids(folder)
-    assert _asked_by(web, lambda: scraped(web, folder, takedowns=takedowns)) == set()
+    scraped(web, tmp_path / "fresh", takedowns=takedowns)
+    assert contents(folder) == contents(tmp_path / "fresh")
+    assert _asked_by(web, lambda: result.update(it=scraped(web, folder))) == {"/9"}, "the takedown was lifted"
+    assert result["it"].ledger.set_index("url").loc[web.url("/9"), "fate"] == "kept"
 
 
 def test_a_run_that_loses_rows_fails_with_the_figure(web, tmp_path):

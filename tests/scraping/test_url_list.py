@@ -31,7 +31,9 @@ def _list(count: int = 4, **columns) -> pd.DataFrame:
 
 
 def _all_kept(rows: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"uid": rows["uid"], "fate": "kept", "width": 3, "error": None})
+    return pd.DataFrame(
+        {"uid": rows["uid"], "fate": "kept", "width": 3, "error": None, "sha256": rows["uid"]}
+    )
 
 
 def test_rows_are_sorted_by_uid_and_named_by_url_and_caption():
@@ -63,7 +65,7 @@ def test_columns_of_other_names_can_be_chosen():
 def test_columns_that_a_stage_writes_are_carried_under_another_name():
     ledger_rows = _rows(_list(width=[1, 2, 3, 4], similarity=[0.1] * 4, fate="mine"))
     assert {"listed_width", "listed_similarity", "listed_fate"} <= set(ledger_rows.columns)
-    ledger = scrape_ledger(ledger_rows, _all_kept(ledger_rows))
+    ledger = scrape_ledger(ledger_rows, _all_kept(ledger_rows), CONFIG)
     assert (ledger["width"] == 3).all() and (ledger["fate"] == "kept").all()
 
 
@@ -80,7 +82,7 @@ def test_columns_of_any_type_survive_in_the_ledger(tmp_path):
     }
     given = _list(**odd)
     rows = _rows(given)
-    ledger = scrape_ledger(rows, _all_kept(rows))
+    ledger = scrape_ledger(rows, _all_kept(rows), CONFIG)
     assert {name: ledger[name].dtype for name in odd} == {name: given[name].dtype for name in odd}
     returned = ledger.set_index("url").loc[given["url"]].reset_index()
     for name in odd:
@@ -162,7 +164,7 @@ def test_lost_repeated_and_strange_rows_are_told_apart():
 def test_a_fate_outside_the_vocabulary_is_refused():
     rows = _rows(_list(1))
     with pytest.raises(ValueError, match="scrape.whatever"):
-        scrape_ledger(rows, _all_kept(rows).assign(fate="scrape.whatever"))
+        scrape_ledger(rows, _all_kept(rows).assign(fate="scrape.whatever"), CONFIG)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ FATES: frozenset[str] = frozenset(
         "scrape.not_an_image",
         "scrape.opted_out",
         "scrape.permission_unknown",
+        "scrape.placeholder",
         "scrape.redirect_loop",
         "scrape.taken_down",
         "scrape.timeout_total",

@@ -30,15 +30,19 @@ class Member(NamedTuple):
     size: int
 
 
-def tar_bytes(path: Path, members: Iterable[tuple[str, bytes]]) -> list[Member]:
-    """Write named bytes as a tar, sorted by name, with no time, owner or group in the headers."""
-    ordered = sorted(members)
+def tar_bytes(path: Path, members: Iterable[tuple[str, bytes | Callable[[], bytes]]]) -> list[Member]:
+    """Write named bytes as a tar, sorted by name, with no time, owner or group in the headers.
+
+    Content may be what reads it when its turn comes, so that a tar never has to fit into memory.
+    """
+    ordered = sorted(members, key=lambda member: member[0])
     for (name, _), (following, _) in zip(ordered, ordered[1:], strict=False):
         if name == following:
             raise ValueError(f"a tar needs distinct member names, got {name!r} twice for {path.name}")
     written = []
     with atomic_path(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, content in ordered:
+        for name, held in ordered:
+            content = held() if callable(held) else held
             header = tarfile.TarInfo(name)
             header.size = len(content)
             tar.addfile(header, io.BytesIO(content))
@@ -52,7 +56,22 @@ def write_shard(
     extra: Callable[[Sample], Mapping[str, bytes]] | None = None,
 ) -> list[Member]:
     """Write samples as one shard; `extra` gives further members of a sample by suffix ("image.npy")."""
-    return tar_bytes(path, (member for sample in samples for member in _members(sample, extra)))
+    return tar_bytes(path, (member for sample in samples for member in members_of(sample, extra)))
+
+
+def members_of(
+    sample: Sample, extra: Callable[[Sample], Mapping[str, bytes]] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the members of a sample by name, as `write_shard` has them."""
+    if sample.extension not in IMAGE_EXTENSIONS:
+        raise ValueError(
+            f"a shard holds {IMAGE_EXTENSIONS}, got {sample.extension!r} for {sample.uid}; re-encode it"
+        )
+    yield f"{sample.uid}.{sample.extension}", sample.image
+    yield f"{sample.uid}.json", json.dumps(sample.meta, sort_keys=True, ensure_ascii=False).encode()
+    yield f"{sample.uid}.txt", sample.caption.encode()
+    for suffix, content in (extra(sample) if extra is not None else {}).items():
+        yield f"{sample.uid}.{suffix}", content
 
 
 def read_shard(path: Path) -> Iterator[Sample]:
@@ -76,20 +95,6 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 _READ = frozenset((*IMAGE_EXTENSIONS, "json", "txt"))
-
-
-def _members(
-    sample: Sample, extra: Callable[[Sample], Mapping[str, bytes]] | None
-) -> Iterator[tuple[str, bytes]]:
-    if sample.extension not in IMAGE_EXTENSIONS:
-        raise ValueError(
-            f"a shard holds {IMAGE_EXTENSIONS}, got {sample.extension!r} for {sample.uid}; re-encode it"
-        )
-    yield f"{sample.uid}.{sample.extension}", sample.image
-    yield f"{sample.uid}.json", json.dumps(sample.meta, sort_keys=True, ensure_ascii=False).encode()
-    yield f"{sample.uid}.txt", sample.caption.encode()
-    for suffix, content in (extra(sample) if extra is not None else {}).items():
-        yield f"{sample.uid}.{suffix}", content
 
 
 def _sample(path: Path, uid: str, parts: dict[str, bytes]) -> Sample:

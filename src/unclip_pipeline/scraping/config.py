@@ -8,7 +8,8 @@ from typing import Any
 _NOT_IN_THE_BYTES = frozenset(
     (
         "url_column caption_column heldout_share threads timeout_s total_timeout_s min_bytes_per_s grace_s "
-        "retries per_host_connections per_host_delay_s max_crawl_delay_s private_hosts contact"
+        "retries per_host_connections per_host_delay_s max_crawl_delay_s private_hosts contact "
+        "retry_failed placeholder_urls placeholder_hosts"
     ).split()
 )
 
@@ -46,6 +47,9 @@ class ScrapeConfig:
     when_unknown: str = "fetch"
     contact: str = ""  # e-mail address or URL, in the user agent: who answers for this crawl
     private_hosts: Sequence[str] = ()  # "host" or "host:port": may have private addresses, needs no contact
+    retry_failed: bool = False  # ask once more for rows whose last fate may pass; see plan.may_pass
+    placeholder_urls: int = 20  # the same bytes behind so many URLs are no image of anything
+    placeholder_hosts: int = 10  # or behind URLs of so many hosts
 
     def __post_init__(self) -> None:
         for name in ("refused_directives", "refused_usages", "private_hosts"):
@@ -57,7 +61,7 @@ class ScrapeConfig:
             raise ValueError(f"scrape.when_unknown must be 'fetch' or 'refuse', got {self.when_unknown!r}")
         for name in (
             "shard_size", "threads", "max_bytes", "max_pixels", "min_side_px", "max_side_px",
-            "per_host_connections",
+            "per_host_connections", "placeholder_urls", "placeholder_hosts",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"scrape.{name} must be at least 1, got {getattr(self, name)}")

@@ -1,171 +1,201 @@
-"""img2dataset's frame with our fetch, decode policy and writer in it. Import where needed: it is slow."""
+"""Fetch one shard, in a worker: every URL ends with exactly one fate, and the shard appears whole."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from threading import Semaphore
 from typing import Any, NamedTuple
 
-import pyarrow as pa
+import pyarrow.parquet as pq
 
 from unclip_pipeline.corpus.fates import KEPT
+from unclip_pipeline.corpus.shards import Sample, members_of, read_shard
+from unclip_pipeline.scraping.answer import Body
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.failure import ScrapeFailure
-from unclip_pipeline.scraping.fetch import Body, Fetcher
-from unclip_pipeline.scraping.img2dataset_guard import Downloader, Reader, Resizer
-from unclip_pipeline.scraping.opt_out import TOKEN
-from unclip_pipeline.scraping.shard_files import ShardWriter, shard_name, status_schema
+from unclip_pipeline.scraping.fetch import Fetcher
+from unclip_pipeline.scraping.plan import TAKEN_DOWN, Row, ShardTask
+from unclip_pipeline.scraping.records import Records, now, permission_of
+from unclip_pipeline.scraping.running import ShardProgress
+from unclip_pipeline.scraping.shard_files import (
+    SCRATCH,
+    STATUS_COLUMNS,
+    ShardFiles,
+    choices_digest,
+    publish_shard,
+    shard_name,
+)
+from unclip_pipeline.scraping.spool import Spool
 from unclip_pipeline.scraping.stored_image import store_image
 
-OWN_COLUMNS = ["uid", "refused", "refused_reason"]
-
-
-class Row(NamedTuple):
-    """A row of a shard, in the order of img2dataset's columns."""
-
-    uid: str
-    refused: str | None
-    refused_reason: str | None
-    caption: str
-    url: str
+_NO_IMAGE = dict.fromkeys(("width", "height", "source_width", "source_height", "flags"))
+_IN_THE_IMAGES_JSON = (
+    "uid", "url", "final_url", "sha256", "width", "height", "source_width", "source_height", "flags",
+)  # fmt: skip
 
 
 class Tally(NamedTuple):
-    """What a finished shard reports."""
+    """What a finished shard reports: its number, and rows that were asked for by fate."""
 
     shard: int
-    rows: int
-    kept: int
+    fates: dict[str, int]
 
 
-def shards_to_fetch(list_path: Path, scratch: Path, finished: set[int], config: ScrapeConfig) -> Reader:
-    """Have img2dataset cut a list into shards; iterating gives (number, file) of those not finished."""
-    return Reader(
-        url_list=str(list_path),
-        input_format="parquet",
-        url_col="url",
-        caption_col="caption",
-        verify_hash_col=None,
-        verify_hash_type=None,
-        save_additional_columns=OWN_COLUMNS,
-        number_sample_per_shard=config.shard_size,
-        done_shards=finished,
-        tmp_path=str(scratch),
-    )
+class Answered(NamedTuple):
+    """A row with what came of it, and when it was asked for; None where no request was made."""
+
+    row: Row
+    answer: Body | ScrapeFailure
+    asked_at: datetime | None
 
 
-class AccountedDownloader(Downloader):
-    """img2dataset's downloader of a shard, in which every URL ends with exactly one fate."""
+class ShardDownloader:
+    """Writes shards into `folder` and their records into `records`, for one run."""
 
     def __init__(
-        self, folder: Path, identities: Mapping[int, str], taken_down: Mapping[str, str], config: ScrapeConfig
+        self, folder: Path, records: Path, run: str, taken_down: Mapping[str, str], config: ScrapeConfig
     ) -> None:
-        super().__init__(
-            sample_writer_class=ShardWriter,
-            resizer=Resizer(
-                config.max_side_px, "keep_ratio_largest", resize_only_if_bigger=True,
-                encode_quality=config.jpeg_quality,
-            ),
-            thread_count=config.threads,
-            save_caption=True,
-            extract_exif=False,
-            output_folder=str(folder),
-            column_list=list(Row._fields),
-            timeout=config.timeout_s,
-            number_sample_per_shard=config.shard_size,
-            oom_shard_count=5,
-            compute_hash="sha256",
-            verify_hash_type=None,
-            encode_format="jpg",
-            retries=config.retries,
-            user_agent_token=TOKEN,
-            disallowed_header_directives=list(config.refused_directives),
-        )  # fmt: skip
-        self._identities = identities
-        self._taken_down = taken_down
+        self._folder, self._records, self._run = folder, records, run
+        self._taken_down = taken_down  # by sha256
         self._config = config
-        self._fetcher: Fetcher | None = None  # holds sockets: made where it is used
 
-    def download_shard(self, row: tuple[int, str]) -> Tally:
-        """Fetch one shard and publish its files; its input stays, for whoever must do it again."""
-        number, list_path = row
-        rows = _read_rows(list_path, self.column_list)
-        writer = self.sample_writer_class(
-            number, self.output_folder, self.save_caption, self.oom_shard_count,
-            status_schema(self._identities[number]), self.encode_format,
+    @cached_property
+    def _fetcher(self) -> Fetcher:  # holds sockets: made where it is used
+        return Fetcher(self._config)
+
+    @cached_property
+    def _resizer(self) -> Any:
+        from unclip_pipeline.scraping.img2dataset_guard import Resizer
+
+        return Resizer(
+            self._config.max_side_px, "keep_ratio_largest", resize_only_if_bigger=True,
+            encode_quality=self._config.jpeg_quality,
         )  # fmt: skip
-        kept = 0
-        for listed, answer in self._answers(rows):
-            image, status = self._judge(listed, answer)
-            kept += image is not None
-            writer.write(image, listed.uid, listed.caption, {**status, "shard": shard_name(number)})
-        writer.close()
-        return Tally(number, len(rows), kept)
 
-    def _answers(self, rows: list[Row]) -> Iterator[tuple[Row, Body | ScrapeFailure]]:
+    def __call__(self, task: ShardTask) -> Tally:
+        """Write one shard: what stays of the one on disk, and what comes of the rows to ask for."""
+        name, scratch = shard_name(task.number), self._folder / SCRATCH
+        progress, records = ShardProgress(scratch, self._run, name), Records()
+        spool = Spool(scratch)
+        shard = _Shard(name, spool, [], [])
+        self._take_over(task, shard)
+        for listed, answer, asked_at in self._answers(task.ask):
+            progress.count(self._judge(listed, answer, shard))
+            if asked_at is not None:
+                records.add(listed.uid, answer, asked_at)
+        progress.check_run()
+        staying = {row.uid for row in task.stay}
+        records.write(self._records, name, staying.__contains__)
+        publish_shard(self._folder, task.number, shard.members, shard.statuses, choices_digest(self._config))
+        spool.close()
+        return Tally(task.number, progress.finish())
+
+    def _take_over(self, task: ShardTask, shard: "_Shard") -> None:
+        """Bring along the rows that stay, without those whose bytes were taken down since."""
+        if not task.stay:
+            return
+        files, staying = ShardFiles.of(self._folder, task.number), {row.uid: row for row in task.stay}
+        kept = set()
+        for status in pq.read_table(files.table).to_pylist():
+            row = staying.get(status["uid"])
+            if row is None:
+                continue
+            status["url"] = row.url
+            if (reason := self._taken_down.get(status["sha256"])) is not None:
+                failure = ScrapeFailure(TAKEN_DOWN, reason)
+                status |= {"fate": failure.fate, "error": failure.reason, **_NO_IMAGE}
+            elif status["fate"] == KEPT:
+                kept.add(status["uid"])
+            shard.statuses.append(status)
+        for sample in read_shard(files.tar) if kept else ():
+            if sample.uid in kept:
+                shard.keep(sample._replace(meta={**sample.meta, "url": staying[sample.uid].url}))
+
+    def _answers(self, rows: list[Row]) -> Iterator[Answered]:
         """Fetch in threads, never more than twice their number ahead of whoever decodes."""
-        room = Semaphore(2 * self.thread_count)
-        if self._fetcher is None:
-            self._fetcher = Fetcher(self._config)
+        room = Semaphore(2 * self._config.threads)
+        fetcher = self._fetcher
+
+        def ask(row: Row) -> Answered:
+            if row.refused is not None:
+                return Answered(row, ScrapeFailure(row.refused, row.refused_reason or ""), None)
+            asked_at = now()
+            try:
+                return Answered(row, fetcher.fetch(row.url), asked_at)
+            except ScrapeFailure as failure:
+                return Answered(row, failure, asked_at)
 
         def when_there_is_room() -> Iterator[Row]:
             for row in rows:
                 room.acquire()
                 yield row
 
-        with ThreadPool(self.thread_count) as threads:
+        if not rows:
+            return
+        with ThreadPool(min(self._config.threads, len(rows))) as threads:
             try:
-                for answer in threads.imap_unordered(self._ask, when_there_is_room()):
-                    yield answer
+                for answered in threads.imap_unordered(ask, when_there_is_room()):
+                    yield answered
                     room.release()
             finally:
                 room.release(len(rows))  # or a fault would leave the pool waiting for room
 
-    def _ask(self, row: Row) -> tuple[Row, Body | ScrapeFailure]:
-        if row.refused is not None:
-            return row, ScrapeFailure(row.refused, row.refused_reason or "")
-        try:
-            return row, self._fetcher.fetch(row.url)
-        except ScrapeFailure as failure:
-            return row, failure
-
-    def _judge(self, row: Row, answer: Body | ScrapeFailure) -> tuple[bytes | None, dict[str, Any]]:
-        """Give a row its fate; returns the image to keep, if any, and the status row."""
-        status = dict.fromkeys(
-            ("http_status", "error", "sha256", "width", "height", "bytes", "final_url", "content_type")
-        )
-        status |= {"uid": row.uid, "url": row.url}
+    def _judge(self, row: Row, answer: Body | ScrapeFailure, shard: "_Shard") -> str:
+        """Give a row its fate, and the shard its image if it is kept."""
+        status = dict.fromkeys(STATUS_COLUMNS.names) | {"uid": row.uid, "url": row.url, "shard": shard.name}
+        shard.statuses.append(status)
         if isinstance(answer, ScrapeFailure):
-            return None, {**status, **_ended(answer)}
-        sha256 = hashlib.sha256(answer.content).hexdigest()
+            status |= _ended(answer)
+            return answer.fate
         status |= {
+            "permission": permission_of(answer),
             "http_status": answer.http_status,
-            "sha256": sha256,
+            "sha256": hashlib.sha256(answer.content).hexdigest(),
             "bytes": len(answer.content),
             "final_url": answer.final_url,
             "content_type": answer.content_type,
+            "etag": answer.etag or None,
         }
         try:
-            if sha256 in self._taken_down:
-                raise ScrapeFailure("scrape.taken_down", self._taken_down[sha256])
-            image = store_image(answer.content, self._config, self.resizer)
+            if (reason := self._taken_down.get(status["sha256"])) is not None:
+                raise ScrapeFailure(TAKEN_DOWN, reason)
+            image = store_image(answer.content, self._config, self._resizer)
         except ScrapeFailure as failure:
-            return None, {**status, **_ended(failure), "http_status": answer.http_status}
-        size = {"width": image.width, "height": image.height}
-        facts = {
-            "uid": row.uid, "url": row.url, "final_url": answer.final_url, "sha256": sha256, **size,
-            "source_width": image.source_width, "source_height": image.source_height,
-            "extension": image.extension,
-        }  # fmt: skip
-        return image.content, {**status, **size, "fate": KEPT, "sample": facts}
+            status |= {"fate": failure.fate, "error": failure.reason}
+            return failure.fate
+        status |= {
+            "fate": KEPT,
+            "width": image.width,
+            "height": image.height,
+            "source_width": image.source_width,
+            "source_height": image.source_height,
+            "flags": ",".join(getattr(image, "flags", ())),
+        }
+        facts = {name: status[name] for name in _IN_THE_IMAGES_JSON} | {"extension": image.extension}
+        shard.keep(Sample(row.uid, image.content, image.extension, row.caption, facts))
+        return KEPT
+
+
+class _Shard(NamedTuple):
+    """A shard in the making."""
+
+    name: str
+    spool: Spool
+    members: list[tuple[str, Callable[[], bytes]]]
+    statuses: list[dict[str, Any]]
+
+    def keep(self, sample: Sample) -> None:
+        self.members.extend((name, self.spool.put(content)) for name, content in members_of(sample))
 
 
 def _ended(failure: ScrapeFailure) -> dict[str, Any]:
-    return {"fate": failure.fate, "error": failure.reason, "http_status": failure.http_status}
-
-
-def _read_rows(path: str, columns: list[str]) -> list[Row]:
-    with pa.memory_map(path) as source:
-        table = pa.ipc.open_file(source).read_all().select(columns)
-    return [Row(*values) for values in zip(*(table[name].to_pylist() for name in columns), strict=True)]
+    return {
+        "fate": failure.fate,
+        "error": failure.reason,
+        "http_status": failure.http_status,
+        "final_url": failure.final_url or None,
+        "permission": permission_of(failure),
+    }

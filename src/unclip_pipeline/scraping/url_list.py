@@ -13,7 +13,8 @@ _NO_OPT_OUT = frozenset({"", "false", "0", "0.0", "no", "none"})  # a column of 
 TAKEDOWN_KINDS = ("url", "uid", "sha256", "host")
 # Columns that this or a later stage writes: a list's own column of that name is carried as `listed_<name>`.
 RESERVED = frozenset(
-    "uid listed refused refused_reason fate http_status error sha256 width height bytes shard "
+    "uid listed refused refused_reason fate http_status error sha256 width height source_width source_height "
+    "flags bytes shard final_url content_type etag permission "
     "similarity duplicate_of cosine weight released_shard".split()
 )  # fmt: skip
 
@@ -49,9 +50,8 @@ def rows_to_scrape(url_list: pd.DataFrame, takedowns: Takedowns, config: ScrapeC
     untouched and a no is a no.
     """
     rows = _named_columns(url_list, config)
-    rows.insert(
-        0, "uid", [pair_uid(url, caption) for url, caption in zip(rows.url, rows.caption, strict=True)]
-    )
+    uids = [pair_uid(url, caption) for url, caption in zip(rows.url, rows.caption, strict=True)]
+    rows.insert(0, "uid", pd.Series(uids, dtype=object))
     rows["split"] = _splits(rows, config.heldout_share)
     heldout = set(rows.loc[rows["split"] == "heldout", "uid"])
     opted_out = _opted_out(rows)

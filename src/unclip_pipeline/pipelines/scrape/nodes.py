@@ -14,14 +14,15 @@ def fetch(
     url_list: pd.DataFrame,
     takedown_list: pd.DataFrame,
     target: Path,
+    records: Path,
     config: ScrapeConfig,
     engine: EngineConfig,
-) -> tuple[Path, pd.DataFrame, dict[str, int | float]]:
+) -> tuple[Path, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, int | float]]:
     """Fetch the list into raw shards and account for every row."""
-    scraped = scrape(url_list, takedown_list, target, config, partial(map_shards, engine=engine))
-    return target, scraped.ledger, scrape_metrics(scraped)
+    scraped = scrape(url_list, takedown_list, target, records, config, partial(map_shards, engine=engine))
+    return target, scraped.ledger, scraped.requests, scraped.evidence, scrape_metrics(scraped)
 
 
-def describe(raw_shards: Path, ledger: pd.DataFrame) -> str:
+def describe(raw_shards: Path, ledger: pd.DataFrame, requests: pd.DataFrame, evidence: pd.DataFrame) -> str:
     """Show what became of the list."""
-    return scrape_page(raw_shards, ledger)
+    return scrape_page(raw_shards, ledger, requests, evidence)

@@ -11,10 +11,28 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 fetch,
-                inputs=["url_list", "takedown_list", "raw_shards_target", "params:scrape", "params:engine"],
-                outputs=["raw_shards", "scrape_ledger", "scrape_metrics"],
+                inputs=[
+                    "url_list",
+                    "takedown_list",
+                    "raw_shards_target",
+                    "scrape_records_target",
+                    "params:scrape",
+                    "params:engine",
+                ],  # fmt: skip
+                outputs=[
+                    "raw_shards",
+                    "scrape_ledger",
+                    "scrape_requests",
+                    "scrape_evidence",
+                    "scrape_metrics",
+                ],  # fmt: skip
                 name="fetch",
             ),
-            Node(describe, inputs=["raw_shards", "scrape_ledger"], outputs="scrape_report", name="describe"),
+            Node(
+                describe,
+                inputs=["raw_shards", "scrape_ledger", "scrape_requests", "scrape_evidence"],
+                outputs="scrape_report",
+                name="describe",
+            ),
         ]
     )

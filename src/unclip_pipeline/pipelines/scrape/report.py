@@ -1,26 +1,29 @@
-"""The page of a scrape: what became of the URLs, and what the pictures look like."""
+"""The page of a scrape: what became of the URLs, how it went, and what the pictures look like."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from unclip_pipeline.cards import html
+from unclip_pipeline.cards.sheets import find_samples, sheet
 from unclip_pipeline.corpus.fates import KEPT
-from unclip_pipeline.corpus.images import contact_sheet, decode_rgb
-from unclip_pipeline.corpus.shards import Sample, read_shard
+from unclip_pipeline.pipelines.scrape import tables
+from unclip_pipeline.scraping.ledger import PLACEHOLDER
 
-SHOWN = 48
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 50
 SHOWN_FROM_SHARDS = 8
-ODD_SHOWN = 8  # of each kind
-HOSTS_SHOWN = 15
-CASES_SHOWN = 3  # of each fate
-COLUMNS = 12
-MAX_SIDE_PX = 96
+ODD_SHOWN = 10  # of each kind
+MOMENTS = 60  # on the line of the rate
 
 
-def scrape_page(raw_shards: Path, ledger: pd.DataFrame) -> str:
+def scrape_page(
+    raw_shards: Path, ledger: pd.DataFrame, requests: pd.DataFrame, evidence: pd.DataFrame
+) -> str:
     """Write the page; pictures come from a few shards only."""
     kept = ledger[ledger["fate"] == KEPT]
     return html.page(
@@ -29,49 +32,95 @@ def scrape_page(raw_shards: Path, ledger: pd.DataFrame) -> str:
             f"{int(ledger['listed'].sum()):,} rows name {len(ledger):,} distinct pairs of URL and caption; "
             f"{len(kept):,} pictures were kept. Every pair has exactly one fate."
         ),
-        html.section("Fates", html.table(fates(ledger))),
-        html.section("Hosts", html.table(hosts(ledger).head(HOSTS_SHOWN))),
-        html.section("Pictures kept", *_sheet(raw_shards, _spread(kept), "an even choice from a few shards")),
+        html.section("Fates", html.table(tables.fates(ledger))),
+        html.section("Speed", *_speed(requests)),
+        html.section(
+            "Hosts",
+            html.table(tables.classes(ledger)),
+            html.table(tables.hosts(ledger).head(tables.HOSTS_SHOWN)),
+        ),
+        html.section("Permission", *_permission(ledger, evidence)),
+        html.section(
+            "Pictures kept", *_sheets(raw_shards, {"an even choice from a few shards": _spread(kept)})
+        ),
         html.section(
             "Odd pictures",
-            *_sheet(raw_shards, _smallest(kept), "the smallest"),
-            *_sheet(raw_shards, _longest(kept), "the most elongated"),
+            *_sheets(raw_shards, _odd(ledger, kept)),
             html.heading("The same bytes behind many URLs"),
-            html.table(repeated_bytes(kept)),
+            html.table(tables.repeated_bytes(ledger)),
         ),
-        html.section("Cases", html.paragraph("The first of each fate."), html.table(cases(ledger))),
+        html.section("Cases", html.paragraph("The first of each fate."), html.table(tables.cases(ledger))),
     )
 
 
-def fates(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Count the fates, most frequent first."""
-    counts = ledger["fate"].value_counts().rename_axis("fate").reset_index(name="pairs")
-    return counts.assign(share=counts["pairs"] / max(1, len(ledger)))
+def _speed(requests: pd.DataFrame) -> list[str]:
+    facts = html.facts(tables.times(requests))
+    if len(requests) < 2:
+        return [facts]
+    return [facts, html.figure(_rate(requests), "URLs answered per second, and how long each took")]
 
 
-def hosts(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Count by host: how much was kept, and what went wrong most often."""
-    by_host = ledger.assign(host=[_host(url) for url in ledger["url"]]).groupby("host")["fate"]
-    table = pd.DataFrame(
-        {
-            "pairs": by_host.size(),
-            "kept share": by_host.agg(lambda fate: (fate == KEPT).mean()),
-            "most frequent failure": by_host.agg(_most_frequent_failure),
-        }
-    )
-    return table.sort_values("pairs", ascending=False, kind="stable").reset_index()
+def _rate(requests: pd.DataFrame) -> "Figure":
+    """Draw the rate over the hours of asking; a list that was asked for in several runs has gaps."""
+    from matplotlib.figure import Figure
+
+    asked = requests["asked_at"].sort_values()
+    at_s = (asked - asked.iloc[0]).dt.total_seconds().to_numpy()
+    counts, edges = np.histogram(at_s, bins=min(MOMENTS, max(2, len(at_s) // 20)))
+    width_s = max(edges[1] - edges[0], 1e-3)
+    figure = Figure(figsize=(9, 2.4))
+    rate, took = figure.subplots(1, 2)
+    rate.stairs(counts / width_s, edges, fill=True, color="#2b6cb0")
+    rate.set(xlabel="seconds since the first request", ylabel="URLs per second")
+    elapsed_ms = requests["elapsed_ms"].clip(lower=1).to_numpy()
+    bins = np.geomspace(1, max(10, elapsed_ms.max()) * 1.01, 40)
+    took.hist(elapsed_ms, bins=bins, color="#c2571a")
+    took.set(xlabel="milliseconds for one URL", ylabel="URLs", xscale="log", yscale="log")
+    for axes in (rate, took):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.subplots_adjust(wspace=0.25)
+    return figure
 
 
-def repeated_bytes(kept: pd.DataFrame) -> pd.DataFrame:
-    """List the contents found behind most URLs: placeholders show here."""
-    groups = kept.groupby("sha256").agg(URLs=("url", "nunique"), example=("url", "first")).reset_index()
-    return groups[groups["URLs"] > 1].nlargest(ODD_SHOWN, "URLs")[["URLs", "sha256", "example"]]
+def _permission(ledger: pd.DataFrame, evidence: pd.DataFrame) -> list[str]:
+    pieces = [
+        html.paragraph(
+            "What all signals about a URL came to. Unknown is not permission: it says that nobody spoke."
+        ),
+        html.table(tables.permissions(ledger)),
+    ]
+    if evidence.empty:
+        return [*pieces, html.paragraph("No signal was read.")]
+    return [*pieces, html.heading("Signals"), html.table(tables.signals(evidence))]
 
 
-def cases(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Give the first rows of each fate but `kept`, with the reason in words."""
-    lost = ledger[ledger["fate"] != KEPT].groupby("fate", sort=True).head(CASES_SHOWN)
-    return lost.sort_values("fate", kind="stable")[["fate", "url", "http_status", "error"]]
+def _odd(ledger: pd.DataFrame, kept: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Choose a few pictures of every odd kind."""
+    found = kept["flags"].fillna("").str.split(",")
+    flags = sorted({flag for flags in found for flag in flags if flag})
+    by_flag = {
+        f"{flag}: {int(held.sum()):,}": kept[held].head(ODD_SHOWN)
+        for flag in flags
+        for held in [found.map(lambda flags, flag=flag: flag in flags)]
+    }
+    return {
+        **by_flag,
+        "the smallest": kept.assign(side=kept[["width", "height"]].min(axis=1)).nsmallest(ODD_SHOWN, "side"),
+        "the most elongated": _longest(kept),
+        "placeholders, one of each": _placeholders(ledger),
+    }
+
+
+def _longest(kept: pd.DataFrame) -> pd.DataFrame:
+    sides = kept[["source_width", "source_height"]].astype("float64")
+    ratio = sides.max(axis=1) / sides.min(axis=1)
+    return kept.assign(ratio=ratio).nlargest(ODD_SHOWN, "ratio")
+
+
+def _placeholders(ledger: pd.DataFrame) -> pd.DataFrame:
+    found = ledger[ledger["fate"] == PLACEHOLDER]
+    most = found["sha256"].value_counts().index[:ODD_SHOWN]
+    return found.drop_duplicates("sha256").set_index("sha256", drop=False).loc[most]
 
 
 def _spread(kept: pd.DataFrame) -> pd.DataFrame:
@@ -81,43 +130,7 @@ def _spread(kept: pd.DataFrame) -> pd.DataFrame:
     return of_chosen.iloc[:: max(1, -(-len(of_chosen) // SHOWN))]
 
 
-def _smallest(kept: pd.DataFrame) -> pd.DataFrame:
-    return kept.assign(side=kept[["width", "height"]].min(axis=1)).nsmallest(ODD_SHOWN, "side")
-
-
-def _longest(kept: pd.DataFrame) -> pd.DataFrame:
-    sides = kept[["width", "height"]].astype("float64")
-    return kept.assign(ratio=sides.max(axis=1) / sides.min(axis=1)).nlargest(ODD_SHOWN, "ratio")
-
-
-def _sheet(raw_shards: Path, rows: pd.DataFrame, caption: str) -> list[str]:
-    samples = _samples(raw_shards, rows)
-    if not samples:
-        return [html.paragraph("There are none.")]
-    pictures = [decode_rgb(sample.image) for sample in samples]
-    side_px = min(MAX_SIDE_PX, max(max(picture.shape) for picture in pictures))
-    sheet = contact_sheet(pictures, [sample.caption for sample in samples], COLUMNS, side_px)
-    return [html.picture(sheet, caption)]
-
-
-def _samples(raw_shards: Path, rows: pd.DataFrame) -> Sequence[Sample]:
-    wanted = set(rows["uid"])
-    found = {
-        sample.uid: sample
-        for shard in sorted(rows["shard"].unique())
-        for sample in read_shard(raw_shards / f"{shard}.tar")
-        if sample.uid in wanted
-    }
-    return [found[uid] for uid in rows["uid"]]
-
-
-def _most_frequent_failure(fate: pd.Series) -> str | None:
-    failures = fate[fate != KEPT].value_counts()
-    return str(failures.index[0]) if len(failures) else None
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or "(none)"
-    except ValueError:
-        return "(none)"
+def _sheets(raw_shards: Path, groups: dict[str, pd.DataFrame]) -> list[str]:
+    shown = [rows[["uid", "shard"]] for rows in groups.values() if len(rows)]
+    samples = find_samples(raw_shards, pd.concat(shown).drop_duplicates("uid")) if shown else {}
+    return [sheet(samples, rows["uid"].tolist(), title) for title, rows in groups.items()]
