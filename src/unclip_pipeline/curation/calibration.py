@@ -3,7 +3,7 @@
 Every figure is of cross-fitted scores: a picture is judged by probes that saw neither it nor its copies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,9 +13,12 @@ from jaxtyping import Bool, Float, Float32, Shaped
 
 from unclip_pipeline.corpus.intervals import wilson
 from unclip_pipeline.corpus.vectors import rows_of
-from unclip_pipeline.curation.annotation.labels import Labels, consensus, read_labels
+from unclip_pipeline.curation.annotation.labels import Labels, consensus
+from unclip_pipeline.curation.probe import Probe, features, fit_probe, standardised
 
-__all__ = ["CalibratedConcept", "CalibrationConfig", "Share", "calibrate", "figures", "read_labels"]
+Vectors = Callable[[], Iterable[tuple[Shaped[np.ndarray, " m"], Float32[np.ndarray, "m d"]]]]
+"""Starts a new pass over uids and unit image vectors, part by part."""
+NOTHING = np.zeros(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +76,40 @@ class CalibratedConcept(NamedTuple):
 def calibrate(
     labels: Labels,
     uid: Shaped[np.ndarray, " n"],
-    vectors: Float32[np.ndarray, "n d"],
+    vectors: Vectors,
     scores: Mapping[str, Float[np.ndarray, "n _"]],
     config: CalibrationConfig,
     *,
     seed: int,
 ) -> dict[str, CalibratedConcept]:
-    """Fit a probe and a threshold for every concept of `scores`.
+    """Fit a probe and a threshold for every concept of `scores`, and judge every row that has a vector.
 
-    `vectors` are unit image embeddings; the columns of a concept's scores are what else tells of it, such
-    as the evidence of its prompts and whether the caption names it (none: shape (n, 0)).
+    The columns of a concept's scores are what else tells of it, such as the evidence of its prompts and
+    whether the caption names it (none: shape (n, 0)). Two passes over the vectors: one for the labelled
+    rows, one for all.
     """
-    return {
-        concept: _calibrate(concept, consensus(labels, concept), uid, vectors, columns, config, seed)
-        for concept, columns in scores.items()
+    place = {name: row for row, name in enumerate(uid)}
+    columns = {concept: standardised(table) for concept, table in scores.items()}
+    names, known = _gather(vectors, labels.uids & place.keys())
+    fits = {
+        concept: _fit(concept, consensus(labels, concept), names, known, table, place, config, seed)
+        for concept, table in columns.items()
     }
+    found = {concept: np.full(len(uid), np.nan) for concept in fits}
+    if any(fit.probe is not None for fit in fits.values()):
+        for part_uid, part in vectors():
+            rows = np.array([place.get(name, -1) for name in part_uid], np.int64)
+            own = rows >= 0
+            for concept, fit in fits.items():
+                if fit.probe is not None:
+                    table = features(part[own], columns[concept][rows[own]])
+                    found[concept][rows[own]] = fit.probe.probability(table)
+    return {concept: fit.calibrated._replace(probability=found[concept]) for concept, fit in fits.items()}
+
+
+def in_memory(uid: Shaped[np.ndarray, " n"], vectors: Float32[np.ndarray, "n d"]) -> Vectors:
+    """Pass over vectors that are all there."""
+    return lambda: [(uid, vectors)]
 
 
 def figures(
@@ -120,38 +142,59 @@ def weighted_share(
     return Share(value, low, high, size)
 
 
-def _calibrate(
+class _Fit(NamedTuple):
+    calibrated: CalibratedConcept  # but for the probabilities
+    probe: Probe | None
+
+
+def _gather(
+    vectors: Vectors, wanted: Set[str]
+) -> tuple[Shaped[np.ndarray, " n"], Float32[np.ndarray, "n d"]]:
+    """Collect the vectors of these rows, as far as there are any, in the order of their uids."""
+    if not wanted:
+        return np.zeros(0, object), np.zeros((0, 0), np.float32)
+    names, found = [], []
+    for uid, part in vectors():
+        rows = np.flatnonzero([name in wanted for name in uid])
+        names.append(uid[rows])
+        found.append(part[rows])
+    uids = np.concatenate(names)
+    order = np.argsort(uids)
+    return uids[order], np.concatenate(found)[order]
+
+
+def _fit(
     concept: str,
     labelled: pd.DataFrame,
-    uid: Shaped[np.ndarray, " n"],
-    vectors: Float32[np.ndarray, "n d"],
+    names: Shaped[np.ndarray, " m"],
+    known: Float32[np.ndarray, "m _"],
     columns: Float[np.ndarray, "n _"],
+    place: Mapping[str, int],
     config: CalibrationConfig,
     seed: int,
-) -> CalibratedConcept:
-    from unclip_pipeline.curation.probe import features, fit_probe
-
-    here = labelled[labelled["uid"].isin(uid)].reset_index(drop=True)
+) -> _Fit:
+    here = labelled[labelled["uid"].isin(names)].reset_index(drop=True)
     label, weight = here["label"].to_numpy(bool), here["weight"].to_numpy(float)
     if reason := _too_few(label, weight, config):
-        return unused(concept, len(uid), len(here), int(label.sum()), reason)
-    rows = rows_of(uid, here["uid"].tolist(), what="the rows that are judged")
-    table = features(vectors, columns)
-    groups = copies(vectors[rows], config.same_cosine)
-    fitted = fit_probe(table[rows], label, weight, groups, folds=config.folds, seed=seed)
-    threshold, note = choose_threshold(fitted.crossed, label, weight, config)
-    precision, recall = figures(fitted.crossed >= threshold, label, weight, config.confidence)
-    return CalibratedConcept(
+        return _Fit(_unused(concept, len(here), int(label.sum()), reason), None)
+    vectors = known[rows_of(names, here["uid"].tolist(), what="the embeddings")]
+    table = features(vectors, columns[[place[uid] for uid in here["uid"]]])
+    groups = copies(vectors, config.same_cosine)
+    probe = fit_probe(table, label, weight, groups, folds=config.folds, seed=seed)
+    threshold, note = choose_threshold(probe.crossed, label, weight, config)
+    precision, recall = figures(probe.crossed >= threshold, label, weight, config.confidence)
+    calibrated = CalibratedConcept(
         concept=concept,
-        probability=fitted.probability(table),
+        probability=NOTHING,
         threshold=threshold,
         precision=precision,
         recall=recall,
         labels=len(here),
         positives=int(label.sum()),
         note=note,
-        labelled=here.assign(probability=fitted.crossed),
+        labelled=here.assign(probability=probe.crossed),
     )
+    return _Fit(calibrated, probe)
 
 
 def choose_threshold(
@@ -216,12 +259,10 @@ def copies(vectors: Float32[np.ndarray, "n d"], min_cosine: float) -> Shaped[np.
     return connected_components(csr_array(vectors @ vectors.T >= min_cosine), directed=False)[1]
 
 
-def unused(concept: str, n: int, labels: int, positives: int, reason: str) -> CalibratedConcept:
+def _unused(concept: str, labels: int, positives: int, reason: str) -> CalibratedConcept:
     """Say that a concept keeps the rule it has, and why."""
     nothing = Share(None, None, None, 0.0)
-    return CalibratedConcept(
-        concept, np.full(n, np.nan), float("nan"), nothing, nothing, labels, positives, reason
-    )
+    return CalibratedConcept(concept, NOTHING, float("nan"), nothing, nothing, labels, positives, reason)
 
 
 def _too_few(

@@ -24,13 +24,21 @@ class Probe:
         return expit((table @ self.direction.astype(np.float32)).astype(np.float64) + self.offset)
 
 
+def standardised(columns: Float[np.ndarray, "n k"]) -> Float32[np.ndarray, "n k"]:
+    """Bring columns to mean 0 and deviation 1; a constant one, and what is not known, becomes 0."""
+    known = np.isfinite(columns)
+    filled = np.where(known, columns, 0.0)
+    count = np.maximum(known.sum(axis=0), 1)
+    centred = np.where(known, columns - filled.sum(axis=0) / count, 0.0)
+    spread = np.sqrt((centred**2).sum(axis=0) / count)
+    return (centred / np.where(spread > 0, spread, 1.0)).astype(np.float32)
+
+
 def features(
-    vectors: Float32[np.ndarray, "n d"], columns: Float[np.ndarray, "n k"]
+    vectors: Float32[np.ndarray, "n d"], columns: Float32[np.ndarray, "n k"]
 ) -> Float32[np.ndarray, "n e"]:
-    """Put unit vectors and further columns side by side, at a like scale; a constant column is zero."""
-    spread = columns.std(axis=0)
-    standard = (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    return np.hstack([vectors * np.sqrt(vectors.shape[1]), standard]).astype(np.float32)
+    """Put unit vectors and standardised columns side by side, at a like scale."""
+    return np.hstack([vectors * np.float32(np.sqrt(vectors.shape[1])), columns])
 
 
 def fit_probe(

@@ -1,12 +1,15 @@
 """What is known of a concept before anybody labels: its prompts' evidence, its caption words, its rule."""
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float16, Shaped
+from jaxtyping import Bool, Float
 
-from unclip_pipeline.corpus.vectors import rows_of, unit
+from unclip_pipeline.corpus.embeddings import Embeddings
+from unclip_pipeline.corpus.vectors import unit
 from unclip_pipeline.curation.annotation.labels import Labels
-from unclip_pipeline.curation.calibration import CalibrationConfig, calibrate
+from unclip_pipeline.curation.calibration import CalibrationConfig, Vectors, calibrate
 from unclip_pipeline.curation.rules import FilterConfig, mentions
 
 
@@ -43,8 +46,7 @@ def ruled(facts: pd.DataFrame, name: str, config: FilterConfig) -> Bool[np.ndarr
 
 def add_probes(
     facts: pd.DataFrame,
-    uid: Shaped[np.ndarray, " m"],
-    image: Float16[np.ndarray, "m d"],
+    parts: Callable[[], Iterable[Embeddings]],
     labels: Labels,
     config: CalibrationConfig,
     rules: FilterConfig,
@@ -53,16 +55,19 @@ def add_probes(
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Add `probe_<concept>` for each concept that the labels suffice for, and give its threshold.
 
-    `facts` are the rows to judge; embeddings are found by uid.
+    `facts` are the rows to judge; embeddings are found by uid, shard by shard.
     """
     if labels.answers.empty:
         return facts, {}
-    names = facts["uid"].tolist()
-    vectors = unit(image[rows_of(uid, names, what="the embeddings")], names)
     scores = concept_scores(facts, rules)
-    found = calibrate(labels, facts["uid"].to_numpy(), vectors, scores, config, seed=seed)
+    found = calibrate(labels, facts["uid"].to_numpy(), unit_images(parts), scores, config, seed=seed)
     used = {name: one for name, one in found.items() if not one.reason}
     return (
         facts.assign(**{f"probe_{name}": one.probability for name, one in used.items()}),
         {name: one.threshold for name, one in used.items()},
     )
+
+
+def unit_images(parts: Callable[[], Iterable[Embeddings]]) -> Vectors:
+    """Pass over the unit image vectors of embeddings."""
+    return lambda: ((part.uid, unit(part.image, part.uid.tolist())) for part in parts())

@@ -16,6 +16,7 @@ from unclip_pipeline.curation.calibration import (
     Share,
     calibrate,
     figures,
+    in_memory,
 )
 from unclip_pipeline.curation.concepts import concept_rule
 from unclip_pipeline.curation.rules import FilterConfig
@@ -55,8 +56,8 @@ def study_labels(
     seed: int,
 ) -> LabelStudy:
     """Calibrate every concept and compare; `rows` are verdicts with captions, in the order of `vectors`."""
-    scores = concept_scores(rows, rules)
-    found = calibrate(labels, rows["uid"].to_numpy(), vectors, scores, config, seed=seed)
+    scores, uid = concept_scores(rows, rules), rows["uid"].to_numpy()
+    found = calibrate(labels, uid, in_memory(uid, vectors), scores, config, seed=seed)
     concepts = {
         name: _study(name, rows, vectors, labels, calibrated, config, rules, seed)
         for name, calibrated in found.items()

@@ -34,6 +34,7 @@ def study(
         scrape_ledger[["uid", "url", "caption", "shard"]], on="uid", validate="one_to_one"
     )
     found = read_embeddings(embeddings)
+    rows = rows[~rows["uid"].isin(list(found.undecodable))].reset_index(drop=True)  # nothing to look at
     names = rows["uid"].tolist()
     vectors = unit(found.image[rows_of(found.uid, names, what="the embeddings")], names)
     study = study_labels(rows, vectors, labels, config, rules, seed=seed)
