@@ -4,15 +4,14 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from threading import Semaphore
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.shards import Sample, members_of, read_shard
+from unclip_pipeline.scraping.ahead import work_ahead
 from unclip_pipeline.scraping.answer import Body
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.failure import ScrapeFailure
@@ -115,9 +114,8 @@ class ShardDownloader:
                 shard.keep(sample._replace(meta={**sample.meta, "url": staying[sample.uid].url}))
 
     def _answers(self, rows: list[Row]) -> Iterator[Answered]:
-        """Fetch in threads, never more than twice their number ahead of whoever decodes."""
-        room = Semaphore(2 * self._config.threads)
-        fetcher = self._fetcher
+        """Fetch in threads as hosts have room, never more than twice their number ahead of the decoding."""
+        threads, fetcher = max(1, min(self._config.threads, len(rows))), self._fetcher
 
         def ask(row: Row) -> Answered:
             if row.refused is not None:
@@ -128,20 +126,8 @@ class ShardDownloader:
             except ScrapeFailure as failure:
                 return Answered(row, failure, asked_at)
 
-        def when_there_is_room() -> Iterator[Row]:
-            for row in rows:
-                room.acquire()
-                yield row
-
-        if not rows:
-            return
-        with ThreadPool(min(self._config.threads, len(rows))) as threads:
-            try:
-                for answered in threads.imap_unordered(ask, when_there_is_room()):
-                    yield answered
-                    room.release()
-            finally:
-                room.release(len(rows))  # or a fault would leave the pool waiting for room
+        in_turn = fetcher.in_turn(rows, lambda row: row.url if row.refused is None else None)
+        return work_ahead(ask, in_turn, threads, threads)
 
     def _judge(self, row: Row, answer: Body | ScrapeFailure, shard: "_Shard") -> str:
         """Give a row its fate, and the shard its image if it is kept."""

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from unclip_pipeline.corpus.files import SUCCESS, atomic_path
 from unclip_pipeline.scraping.config import ScrapeConfig
+from unclip_pipeline.scraping.contact import check_contact
 from unclip_pipeline.scraping.ledger import scrape_ledger
 from unclip_pipeline.scraping.plan import Plan, make_plan, read_at_hand
 from unclip_pipeline.scraping.records import evidence_of, requests_of
@@ -61,6 +62,7 @@ def scrape(
     """
     takedowns = read_takedowns(takedown_list)
     rows = rows_to_scrape(url_list, takedowns, config)
+    check_contact(rows["url"][rows["refused"].isna()], config)
     folder.mkdir(parents=True, exist_ok=True)
     records.mkdir(parents=True, exist_ok=True)
     plan = _plan(rows, takedowns.sha256, folder, config)
