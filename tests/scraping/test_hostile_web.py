@@ -197,15 +197,26 @@ def test_exactly_the_kept_rows_have_an_image_that_decodes(scraped):
         assert samples[row.uid].caption == row.caption
 
 
-@pytest.mark.parametrize(
-    "path", ["/png", "/jpg", "/webp", "/cmyk", "/sixteen-bits", "/transparent", "/rotated"]
-)
+@pytest.mark.parametrize("path", ["/png", "/jpg", "/webp", "/palette", "/mislabelled"])
 def test_images_that_a_shard_can_hold_are_kept_as_fetched(scraped, path):
     web, ledger, samples = scraped
     assert CASES[path][0].endswith(samples[ledger.loc[web.url(path), "uid"]].image)
 
 
-@pytest.mark.parametrize("path", ["/gif", "/bmp", "/avif", "/tiff", "/large", "/large-and-transparent"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gif",
+        "/bmp",
+        "/avif",
+        "/tiff",
+        "/large",
+        "/large-and-transparent",
+        "/cmyk",
+        "/sixteen-bits",
+        "/transparent",
+    ],
+)
 def test_other_images_are_encoded_again_within_the_largest_side(scraped, path):
     web, ledger, samples = scraped
     sample = samples[ledger.loc[web.url(path), "uid"]]

@@ -5,60 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 
-# No EPS, PDF or the like: their readers start other programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "ICO", "PPM")
-MAX_PIXELS = 100_000_000
+from unclip_pipeline.corpus.decoding import MAX_PIXELS, ImageDecodeError, read_picture
 
-
-class ImageDecodeError(ValueError):
-    """The bytes are not a whole image of a known format."""
-
-
-class ImageTooLargeError(ImageDecodeError):
-    """The header announces more pixels than are to be decoded."""
-
-
-def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode an image in full, upright by its EXIF orientation; its `format` stays readable.
-
-    The pixel count is checked on the header, before any pixel is decoded.
-    """
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageTooLargeError(f"an image may have {max_pixels} pixels, got {width}x{height}")
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-    except ImageDecodeError:
-        raise
-    except Image.DecompressionBombError as fault:
-        raise ImageTooLargeError(str(fault)) from fault
-    except UnidentifiedImageError as fault:
-        raise ImageDecodeError("no known image format") from fault
-    except Exception as fault:  # fed hostile bytes, decoders raise anything: SyntaxError, KeyError
-        raise ImageDecodeError(f"{type(fault).__name__}: {fault}") from fault
-    upright.format = image.format
-    return upright
+__all__ = ["ImageDecodeError", "contact_sheet", "decode_rgb", "encode_png", "to_square"]
 
 
 def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
-    """Decode an image to RGB: first frame, upright, 16 bits scaled to 8, transparency on white."""
-    return np.array(as_rgb(open_image(data, max_pixels)))
-
-
-def as_rgb(image: Image.Image) -> Image.Image:
-    """Bring any mode to RGB: 16 bits scaled to 8, transparency on white."""
-    if image.mode.startswith(("I", "F")):
-        wide = np.asarray(image).astype(np.float64)
-        image = Image.fromarray((wide / 257.0).round().clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        image = Image.alpha_composite(white, layer)
-    return image.convert("RGB")
+    """Decode an image to RGB: first frame, upright, sRGB, 16 bits scaled to 8, transparency on white."""
+    return np.array(read_picture(data, max_pixels).rgb)
 
 
 def to_square(image: UInt8[np.ndarray, "h w 3"], side_px: int) -> UInt8[np.ndarray, "s s 3"]:

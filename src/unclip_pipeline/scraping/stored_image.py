@@ -4,22 +4,34 @@ import io
 from collections.abc import Callable
 from typing import NamedTuple
 
-from PIL import Image
-
-from unclip_pipeline.corpus.images import ImageDecodeError, ImageTooLargeError, as_rgb, open_image
+from unclip_pipeline.corpus.decoding import ImageDecodeError, ImageTooLargeError, Picture, read_picture
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.failure import ScrapeFailure
 
 # img2dataset's Resizer: stream -> (bytes, width, height, original width, original height, error)
 Resize = Callable[[io.BytesIO], tuple]
 
+FLAGS = ("alpha", "animated", "cmyk", "icc", "mislabelled", "resized", "rotated", "sixteen_bit")
+DECODE_BYTES = 128 * 2**20  # that decoding one image may take
+_CONTENT_TYPES = {
+    "JPEG": ("image/jpeg", "image/jpg", "image/pjpeg"),
+    "MPO": ("image/jpeg", "image/jpg", "image/mpo"),
+    "PNG": ("image/png", "image/apng", "image/x-png"),
+    "WEBP": ("image/webp",),
+    "GIF": ("image/gif",),
+    "BMP": ("image/bmp", "image/x-ms-bmp", "image/x-bmp"),
+    "TIFF": ("image/tiff",),
+    "AVIF": ("image/avif",),
+    "PPM": ("image/x-portable-pixmap", "image/x-portable-graymap", "image/x-portable-anymap"),
+}
+_UNSPECIFIC = ("", "application/octet-stream", "binary/octet-stream", "image/*")
 _AS_FETCHED = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0")
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _TAIL = 64
 
 
 class StoredImage(NamedTuple):
-    """An image as it goes into a shard; `source_*` is its size as fetched."""
+    """An image as it goes into a shard; `source_*` is its size as fetched, upright."""
 
     content: bytes
     extension: str
@@ -27,36 +39,51 @@ class StoredImage(NamedTuple):
     height: int
     source_width: int
     source_height: int
+    flags: tuple[str, ...] = ()  # sorted; FLAGS says what there is
 
 
-def store_image(content: bytes, config: ScrapeConfig, resize: Resize) -> StoredImage:
-    """Prove that a body is a whole image and bring it to a form that a shard holds."""
+def store_image(content: bytes, config: ScrapeConfig, resize: Resize, content_type: str = "") -> StoredImage:
+    """Prove that a body is a whole image and bring it to a form that a shard holds.
+
+    The bytes stay as fetched where every reader sees the same picture in them: upright, opaque, 8 bits of
+    grey or RGB in sRGB, one frame. Any other image is decoded here, once and for all, and encoded again.
+    """
     try:
-        image = open_image(content, config.max_pixels)
-        rgb = as_rgb(image)
+        picture = read_picture(content, config.max_pixels, DECODE_BYTES, config.max_side_px)
     except ImageTooLargeError as fault:
         raise ScrapeFailure("scrape.too_large", str(fault)) from fault
     except ImageDecodeError as fault:
         raise ScrapeFailure(_undecodable(content), str(fault)) from fault
-    except ValueError as fault:  # a colour space that has no way to RGB
-        raise ScrapeFailure("scrape.decode_error", str(fault)) from fault
-    width, height = image.size
+    width, height = picture.width, picture.height
     if min(width, height) < config.min_side_px:
         reason = f"{width}x{height} px, the shorter side must have {config.min_side_px}"
         raise ScrapeFailure("scrape.too_small", reason)
-    extension = _AS_FETCHED.get(image.format or "")
-    if extension is not None and max(width, height) <= config.max_side_px:
-        return StoredImage(content, extension, width, height, width, height)
-    return _encoded_again(rgb, resize)
+    flags = set(picture.flags)
+    if max(width, height) > config.max_side_px:
+        flags.add("resized")
+    extension = _AS_FETCHED.get(picture.format)
+    if extension is not None and not flags:
+        stored = StoredImage(content, extension, width, height, width, height)
+    else:
+        stored = _encoded_again(picture, resize)
+    if _is_mislabelled(content_type, picture.format):
+        flags.add("mislabelled")
+    return stored._replace(flags=tuple(sorted(flags)))
 
 
-def _encoded_again(image: Image.Image, resize: Resize) -> StoredImage:
+def _encoded_again(picture: Picture, resize: Resize) -> StoredImage:
     stream = io.BytesIO()
-    image.save(stream, "BMP")
+    picture.rgb.save(stream, "BMP")
     content, width, height, *_, error = resize(stream)
     if error is not None:
         raise ScrapeFailure("scrape.decode_error", f"cannot be scaled: {error}")
-    return StoredImage(content, "jpg", width, height, *image.size)
+    return StoredImage(content, "jpg", width, height, picture.width, picture.height)
+
+
+def _is_mislabelled(content_type: str, image_format: str) -> bool:
+    """Tell whether a Content-Type names anything but the format that was found."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind not in _UNSPECIFIC and kind not in _CONTENT_TYPES.get(image_format, ())
 
 
 def _undecodable(content: bytes) -> str:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from PIL import Image
 
-from unclip_pipeline.corpus.images import as_rgb, open_image
+from unclip_pipeline.corpus.images import decode_rgb
 from unclip_pipeline.corpus.shards import Sample
 from unclip_pipeline.curation.annotation.exports import CHOICES, NO, YES
 
@@ -126,13 +126,12 @@ def plain_table(chosen: pd.DataFrame, concepts: Sequence[str]) -> str:
 
 def data_uri(sample: Sample, side_px: int) -> str:
     """Embed a picture: its own bytes if no side is longer, else reduced and encoded as JPEG."""
-    image = open_image(sample.image)
+    picture = Image.fromarray(decode_rgb(sample.image))
     content, kind = sample.image, _KINDS[sample.extension]
-    if max(image.size) > side_px:
-        reduced = as_rgb(image)
-        reduced.thumbnail((side_px, side_px), Image.Resampling.BICUBIC)
+    if max(picture.size) > side_px:
+        picture.thumbnail((side_px, side_px), Image.Resampling.BICUBIC)
         stream = io.BytesIO()
-        reduced.save(stream, "JPEG", quality=90)
+        picture.save(stream, "JPEG", quality=90)
         content, kind = stream.getvalue(), "image/jpeg"
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
