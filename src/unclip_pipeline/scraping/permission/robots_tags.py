@@ -39,10 +39,12 @@ def header_evidence(where: str, tags: Iterable[str], directives: Sequence[str]) 
 def meta_evidence(
     where: str, metas: Iterable[tuple[str, str]], directives: Sequence[str]
 ) -> Iterator[Evidence]:
-    """Read a page's `<meta name="robots">` and those in our name."""
+    """Read a page's `<meta name="robots">`, those in our name, and directives that stand as names."""
     for name, content in metas:
-        if name.strip().lower() in _OUR_NAMES | {"robots"}:
-            decision = "refused" if refused_by([content], directives) else "unknown"
+        word = name.strip().lower()
+        if word in _OUR_NAMES or word == "robots" or word in directives:
+            is_refused = word in directives or refused_by([content], directives)
+            decision = "refused" if is_refused else "unknown"
             yield evidence_of("page", where, "meta robots", f"{name}: {content}", decision, _RULE)
 
 

@@ -92,7 +92,7 @@ def _locations(rules: list[object]) -> Iterator[_Location]:
         if not isinstance(location, str) or not location:
             continue
         value = rule.get("tdm-reservation")
-        word = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+        word = str(value).strip() if isinstance(value, int | str) else ""
         pattern = location if location.startswith(("/", "*")) else f"/{location}"
         policy = f" policy {rule['tdm-policy']}" if rule.get("tdm-policy") else ""
         raw = f"{location} tdm-reservation {value}{policy}"
