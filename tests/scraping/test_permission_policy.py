@@ -170,7 +170,8 @@ def test_a_redirect_may_refuse_and_its_silence_does_not():
         ([("robots", "noai")], True), ([("ROBOTS", "noindex, NoImageAI")], True),
         ([("unclip_pipeline", "noml")], True), ([("Unclip-Pipeline", "none")], True),
         ([("robots", "index"), ("robots", "noai")], True), ([("robots", "noai noimageai")], True),
-        ([("noai", "")], True), ([("otherbot", "noai")], False), ([("robots", "noindex, nofollow")], False), ([], False),
+        ([("noai", "")], True), ([("otherbot", "noai")], False),
+        ([("robots", "noindex, nofollow")], False), ([], False),
         ([("description", "noai")], False), ([("", "")], False),
     ],
 )  # fmt: skip
