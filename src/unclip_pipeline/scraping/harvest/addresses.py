@@ -11,6 +11,7 @@ from unclip_pipeline.corpus.uids import canonical_url
 _CANDIDATE = re.compile(r"[\s,]*(\S+)([^,(]*(?:\([^)]*\)[^,(]*)*)")
 _DESCRIPTOR = re.compile(r"(\d+(?:\.\d+)?)([wx])", re.IGNORECASE)
 _DROPPED_BY_BROWSERS = re.compile(r"[\t\r\n]+")
+_NO_HOST = re.compile(r"https?:/{2,}(?:[?#]|$)|https?:/{3,}", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 
 
@@ -62,6 +63,8 @@ def resolve(written: str, base: str, max_chars: int) -> tuple[str | None, str | 
         return None, "no_address"
     if len(address) > max_chars:
         return None, "url_too_long"
+    if _NO_HOST.match(address):
+        return None, "bad_url"
     try:
         url = canonical_url(urljoin(base, address))
         parts = urlsplit(url)

@@ -3,8 +3,9 @@
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from fastwarc.warc import WarcRecord
@@ -51,8 +52,9 @@ def blocks(file: Path, max_bytes: int) -> Iterator[Block]:
     with file.open("rb") as raw:
         try:
             for record in ArchiveIterator(_unpacked(raw), parse_http=False, stream_detect=False):
+                block = _block(record, max_bytes)
                 number += 1
-                yield _block(record, max_bytes)
+                yield block
         except (OSError, EOFError, zlib.error) as fault:
             raise BrokenCrawl(
                 f"{file} must be a whole WARC file, but breaks off after record {number}, near byte "
@@ -62,19 +64,21 @@ def blocks(file: Path, max_bytes: int) -> Iterator[Block]:
 
 
 def answer_of(block: Block, max_bytes: int) -> Answer:
-    """Take a server's answer apart and undo its encodings; raises Undecodable."""
-    from fastwarc.warc import WarcRecord, WarcRecordType
+    """Take a server's answer apart and undo its encodings; raises Undecodable.
 
-    record = WarcRecord()
+    Some archivers undo encodings and keep the headers that name them: what looks like markup is taken as is.
+    """
     content = block.content or b""
-    record.init_headers(WarcRecordType.response, content_length=len(content))
-    record.set_bytes_content(content)
-    record.is_http = True
+    record = _response(content)
     try:
         record.parse_http(auto_decode="all")
         body = record.reader.read(max_bytes + 1)
     except (OSError, ValueError) as fault:
-        raise Undecodable(str(fault)) from fault
+        record = _response(content)
+        record.parse_http(auto_decode="none")
+        body = record.reader.read(max_bytes + 1)
+        if not body.lstrip().startswith(b"<"):
+            raise Undecodable(str(fault)) from fault
     headers = record.http_headers
     if headers is None or headers.status_code is None:
         raise Undecodable("no status line")
@@ -87,11 +91,28 @@ def answer_of(block: Block, max_bytes: int) -> Answer:
     )
 
 
-def _unpacked(raw: BinaryIO) -> BinaryIO:
+def _response(content: bytes) -> "WarcRecord":
+    from fastwarc.warc import WarcRecord, WarcRecordType
+
+    record = WarcRecord()
+    record.init_headers(WarcRecordType.response, content_length=len(content))
+    record.set_bytes_content(content)
+    record.is_http = True
+    return record
+
+
+class _Gunzip(gzip.GzipFile):
+    """Gives all that comes before a fault: a plain `read` of much would raise instead."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self.read1(-1 if size is None else size)
+
+
+def _unpacked(raw: BufferedIOBase) -> BufferedIOBase:
     """Undo gzip; Python's reader raises where a member breaks off."""
     magic = raw.read(len(_GZIP_MAGIC))
     raw.seek(0)
-    return cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if magic == _GZIP_MAGIC else raw
+    return _Gunzip(fileobj=raw) if magic == _GZIP_MAGIC else raw
 
 
 def _block(record: "WarcRecord", max_bytes: int) -> Block:
