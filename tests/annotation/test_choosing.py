@@ -72,7 +72,9 @@ def test_the_sample_stands_for_the_population() -> None:
 
 def test_a_small_population_is_labelled_whole() -> None:
     uid = np.arange(30).astype(str).astype(object)
-    chosen = choose(uid, vectors(30), {"unsafe": np.full(30, 0.5)}, AnnotateConfig(labels=200), seed=0, round=1)
+    chosen = choose(
+        uid, vectors(30), {"unsafe": np.full(30, 0.5)}, AnnotateConfig(labels=200), seed=0, round=1
+    )
     assert sorted(chosen["uid"].astype(int)) == list(range(30))
     assert chosen["inclusion_probability"].eq(1).all()
 
@@ -93,7 +95,9 @@ def test_a_rule_that_misses_some_of_a_kind_is_doubted_there() -> None:
 def test_the_same_seed_chooses_the_same_and_rounds_differ() -> None:
     uid, own = np.arange(500).astype(str).astype(object), vectors(500)
     picks = [
-        set(choose(uid, own, {"unsafe": np.full(500, 0.1)}, AnnotateConfig(labels=50), seed=0, round=r)["uid"])
+        set(
+            choose(uid, own, {"unsafe": np.full(500, 0.1)}, AnnotateConfig(labels=50), seed=0, round=r)["uid"]
+        )
         for r in (1, 1, 2)
     ]
     assert picks[0] == picks[1] != picks[2]

@@ -7,18 +7,32 @@ import pytest
 
 from unclip_pipeline.curation.annotation.exports import read_export
 
-DATA = {"uid": "aa", "image": "data:image/png;base64,", "caption": "x", "round": 1, "inclusion_probability": 0.25}
+DATA = {
+    "uid": "aa",
+    "image": "data:image/png;base64,",
+    "caption": "x",
+    "round": 1,
+    "inclusion_probability": 0.25,
+}
 
 
 def choice(concept: str, *words: str) -> dict[str, Any]:
-    return {"id": "r1", "type": "choices", "from_name": concept, "to_name": "image", "value": {"choices": [*words]}}
+    return {
+        "id": "r1",
+        "type": "choices",
+        "from_name": concept,
+        "to_name": "image",
+        "value": {"choices": [*words]},
+    }
 
 
 def annotation(*result: dict[str, Any], by: object = 10, **facts: object) -> dict[str, Any]:
     return {"id": 1, "completed_by": by, "result": [*result], "was_cancelled": False, **facts}
 
 
-def write(folder: Path, *annotations: dict[str, Any], data: dict[str, Any] = DATA, name: str = "e.json") -> Path:
+def write(
+    folder: Path, *annotations: dict[str, Any], data: dict[str, Any] = DATA, name: str = "e.json"
+) -> Path:
     path = folder / name
     task = {"id": 1, "data": data, "project": 83, "annotations": [*annotations], "predictions": []}
     path.write_text(json.dumps([task]))
@@ -27,7 +41,15 @@ def write(folder: Path, *annotations: dict[str, Any], data: dict[str, Any] = DAT
 
 def test_all_four_forms_say_the_same(tmp_path: Path) -> None:
     full = write(tmp_path, annotation(choice("unsafe", "yes"), choice("watermark", "no"), by=7))
-    flat = {**DATA, "id": 1, "annotator": 7, "annotation_id": 3, "lead_time": 4.2, "unsafe": "yes", "watermark": "no"}
+    flat = {
+        **DATA,
+        "id": 1,
+        "annotator": 7,
+        "annotation_id": 3,
+        "lead_time": 4.2,
+        "unsafe": "yes",
+        "watermark": "no",
+    }
     minimal = tmp_path / "min.json"
     minimal.write_text(json.dumps([flat]))
     table = tmp_path / "ls.csv"
@@ -38,7 +60,10 @@ def test_all_four_forms_say_the_same(tmp_path: Path) -> None:
     plain = tmp_path / "7.csv"
     plain.write_text("uid,caption,round,inclusion_probability,unsafe,watermark\naa,x,1,0.25,Yes, no \n")
     said = {
-        tuple((a.uid, a.concept, a.annotator, a.answer, a.inclusion_probability, a.round) for a in export.answers)
+        tuple(
+            (a.uid, a.concept, a.annotator, a.answer, a.inclusion_probability, a.round)
+            for a in export.answers
+        )
         for export in map(read_export, (full, minimal, table, plain))
     }
     assert said == {(("aa", "unsafe", "7", True, 0.25, 1), ("aa", "watermark", "7", False, 0.25, 1))}

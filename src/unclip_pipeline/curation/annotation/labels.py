@@ -1,7 +1,7 @@
 """Labels: the answers of all files together, one per person, picture and concept, and what most say."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +50,12 @@ def read_labels(folder: Path, known_uids: Collection[str]) -> Labels:
     if repeated := len(answers) - len(latest):
         set_aside["answered_again"] = repeated
     return Labels(latest.sort_values(["concept", "uid", "annotator"], ignore_index=True), dict(set_aside))
+
+
+def answer_table(answers: Iterable[Answer]) -> pd.DataFrame:
+    """Put answers into a table, typed even if there are none."""
+    table = pd.DataFrame(list(answers), columns=Answer._fields)
+    return table.astype({"answer": bool, "inclusion_probability": float, "round": np.int64})
 
 
 def consensus(labels: Labels, concept: str) -> pd.DataFrame:
