@@ -7,7 +7,7 @@ from unclip_pipeline.curation.rules import FilterConfig, active_rules, filter_me
 
 GOOD = {
     "caption": "a red circle", "width": 64, "height": 64, "contrast": 40.0, "colour": 50.0,
-    "text_density": 0.0, "language": "en", "language_probability": 0.9,
+    "text_density": 0.0, "image_error": "", "language": "en", "language_probability": 0.9,
     "similarity": 0.4, "evidence": 5.0, "score_unsafe": -3.0, "score_watermark": -3.0,
 }  # fmt: skip
 CONCEPTS = {"unsafe": {"prompts": ["a hazard sign"]}, "watermark": {"prompts": ["a watermark"]}}
@@ -215,6 +215,18 @@ def test_metrics_add_up():
     assert metrics["dropped_image_too_small"] == 1
     assert metrics["fails_image_too_small"] == 2
     assert metrics["kept"] + sum(n for name, n in metrics.items() if name.startswith("dropped_")) == 3
+
+
+def test_an_image_that_cannot_be_decoded_has_a_fate_though_it_has_no_scores():
+    lost = dict.fromkeys(["contrast", "colour", "text_density", "similarity", "evidence"], np.nan)
+    lost |= {"score_unsafe": np.nan, "score_watermark": np.nan}
+    config = FilterConfig(concepts=CONCEPTS, top_fraction=0.5, drop_lowest_share=0.1)
+    rows = [{**lost, "image_error": "no known image format"}, {"evidence": 2.0}, {"evidence": 3.0}]
+    verdicts = judge(facts(*rows), config)
+    assert verdicts["fate"].tolist() == ["filter.image_undecodable", "filter.similarity_too_low", "kept"]
+    assert verdicts.loc[0].filter(like="fails_").sum() == 1
+    by_embedding = facts(lost, {}).assign(embedding_error=["truncated", ""])
+    assert judge(by_embedding, CONFIG)["image_error"].tolist() == ["truncated", ""]
 
 
 @pytest.mark.parametrize("column", ["evidence", "contrast", "score_unsafe"])

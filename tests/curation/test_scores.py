@@ -1,13 +1,17 @@
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from unclip_pipeline.corpus.embeddings import Embeddings
 from unclip_pipeline.corpus.images import encode_png
 from unclip_pipeline.corpus.shards import Sample, write_shard
+from unclip_pipeline.corpus.vectors import unit
 from unclip_pipeline.curation.duplicates import DuplicateConfig
 from unclip_pipeline.curation.measures import measure_shard
 from unclip_pipeline.curation.rules import FilterConfig, judge
-from unclip_pipeline.curation.scores import join_fingerprints, score_pairs, shard_fingerprints
+from unclip_pipeline.curation.scores import Reference, join_fingerprints, score_pairs, shard_fingerprints
 from unclip_pipeline.pipelines.deduplicate.report import duplicate_page
 from unclip_pipeline.pipelines.filter.report import filter_page
 from unclip_pipeline.seeds import seeded_numpy
@@ -31,11 +35,19 @@ def corpus():
     return rows, image.astype(np.float16), text.astype(np.float16), centres, shown, wrong
 
 
-def score(corpus, rows=None, **prompts):
+def score(corpus, rows=None, prompts=MappingProxyType({}), **options):
+    rows = corpus[0] if rows is None else rows
+    return score_pairs(rows, lambda: shards_of(corpus), prompts, scale=20.0, bank_size=200, seed=0, **options)
+
+
+def shards_of(corpus, size=77, undecodable=()):
+    """The embeddings, a shard at a time; of some uids there are none."""
     table, image, text, *_ = corpus
-    uid = table["uid"].to_numpy()
-    rows = table if rows is None else rows
-    return score_pairs(rows, uid, image, text, prompts, scale=20.0, bank_size=200, seed=0)
+    uid = table["uid"].to_numpy(dtype=str)
+    for start in range(0, N, size):
+        lost = [name for name in uid[start : start + size] if name in undecodable]
+        here = [row for row in range(start, min(start + size, N)) if uid[row] not in lost]
+        yield Embeddings(uid[here], image[here], text[here], "toy", dict.fromkeys(lost, "truncated"))
 
 
 def test_wholly_wrong_captions_have_less_evidence_than_chance(corpus):
@@ -48,7 +60,7 @@ def test_wholly_wrong_captions_have_less_evidence_than_chance(corpus):
 def test_a_concept_is_scored_by_its_prompts(corpus):
     *_, centres, shown, _ = corpus
     prompt = (centres[[2]] / np.linalg.norm(centres[2])).astype(np.float32)
-    scored = score(corpus, score_unsafe=prompt)["score_unsafe"].to_numpy()
+    scored = score(corpus, prompts={"score_unsafe": prompt})["score_unsafe"].to_numpy()
     assert ((scored > 1) == (shown == 2)).all()
 
 
@@ -58,11 +70,46 @@ def test_embeddings_are_found_by_uid_whatever_the_order(corpus):
     assert reverse["similarity"].to_numpy() == pytest.approx(straight["similarity"].to_numpy(), abs=1e-6)
 
 
+def test_shards_make_no_difference(corpus):
+    whole, parts = ({"size": N}, {"size": 7})
+    scored = [
+        score_pairs(corpus[0], lambda s=s: shards_of(corpus, **s), {}, scale=20.0, bank_size=200, seed=0)
+        for s in (whole, parts)
+    ]
+    assert scored[0]["evidence"].to_numpy() == pytest.approx(scored[1]["evidence"].to_numpy(), abs=1e-4)
+
+
+def test_a_pair_without_vectors_has_its_error_and_no_scores(corpus):
+    lost = corpus[0]["uid"][5]
+    scored = score_pairs(
+        corpus[0], lambda: shards_of(corpus, undecodable=[lost]), {}, scale=20.0, bank_size=N, seed=0
+    )
+    assert scored.loc[scored["embedding_error"] == "truncated", "uid"].tolist() == [lost]
+    assert scored["evidence"].isna().sum() == 1
+
+
+def test_references_mark_the_clusters_they_fall_into(corpus):
+    table, image, _, centres, shown, _ = corpus
+    wanted = unit(centres[[1, 4]].astype(np.float32))
+    by_pictures = score(corpus, reference=Reference(wanted, None, CLASSES))["references_in_cluster"]
+    by_captions = score(corpus, reference=Reference(None, wanted, CLASSES))["references_in_cluster"]
+    assert ((by_pictures.to_numpy() > 0) == np.isin(shown, [1, 4])).mean() > 0.97
+    assert ((by_captions.to_numpy() > 0) == np.isin(shown, [1, 4])).mean() > 0.97
+
+
+def test_more_clusters_than_images_are_refused_by_name(corpus):
+    with pytest.raises(ValueError, match="filter.reference_clusters must be at most the 300 images"):
+        score(corpus, reference=Reference(unit(corpus[3].astype(np.float32)), None, 301))
+
+
 def test_nothing_to_score_and_a_missing_embedding_are_clear_errors(corpus):
     with pytest.raises(ValueError, match="nothing was scraped"):
         score(corpus, corpus[0].iloc[:0])
-    with pytest.raises(ValueError, match="the embeddings lack 1 of 1 uids, such as \\['ffff'\\]"):
-        score(corpus, pd.DataFrame({"uid": ["ffff"], "caption": ["x"]}))
+    strange = pd.DataFrame({"uid": ["ffff"], "caption": ["x"]})
+    with pytest.raises(ValueError, match="no scraped pair has embeddings"):
+        score(corpus, strange)
+    with pytest.raises(ValueError, match="the embeddings lack 1 of 301 uids, such as \\['ffff'\\]"):
+        score(corpus, pd.concat([corpus[0], strange], ignore_index=True))
 
 
 @pytest.fixture(scope="module")

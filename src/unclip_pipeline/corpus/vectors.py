@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Shaped
+from jaxtyping import Float, Float32, Int64, Shaped
 
 from unclip_pipeline.seeds import seeded_numpy
 
@@ -39,17 +39,9 @@ class Bank(NamedTuple):
     scale: float
 
 
-def draw_bank(
-    images: Float32[np.ndarray, "n d"],
-    texts: Float32[np.ndarray, "n d"],
-    *,
-    scale: float,
-    size: int,
-    seed: int,
-) -> Bank:
-    """Draw pairs at random, the same ones for the same seed and corpus."""
-    rows = np.sort(seeded_numpy(seed, "bank").permutation(len(images))[:size])
-    return Bank(images[rows], texts[rows], scale)
+def bank_rows(count: int, size: int, seed: int) -> Int64[np.ndarray, " k"]:
+    """Choose rows at random and list them in order; the same ones for the same seed and count."""
+    return np.sort(seeded_numpy(seed, "bank").permutation(count)[:size])
 
 
 def pair_evidence(

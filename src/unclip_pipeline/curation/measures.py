@@ -5,6 +5,7 @@ unless the shard or a measure has changed.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unclip_pipeline.corpus.files import atomic_path
-from unclip_pipeline.corpus.images import decode_rgb
+from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb
 from unclip_pipeline.corpus.shards import read_shard
 from unclip_pipeline.curation.captions import CaptionMeasures, measure_caption
 from unclip_pipeline.curation.languages import LanguageGuess, guess_language
 from unclip_pipeline.curation.looks import PictureMeasures, measure_picture
 
 VERSION = "1"  # another one whenever a measure changes: what was measured before is measured again
-COLUMNS = ("uid", *PictureMeasures._fields, *CaptionMeasures._fields, *LanguageGuess._fields)
+COLUMNS = ("uid", "image_error", *PictureMeasures._fields, *CaptionMeasures._fields, *LanguageGuess._fields)
 _SOURCE, _VERSION = b"source", b"measures"
 
 
@@ -46,8 +47,16 @@ def measure_shard(shard: Path) -> pd.DataFrame:
     for sample in read_shard(shard):
         if sample.caption not in said:
             said[sample.caption] = (*measure_caption(sample.caption), *guess_language(sample.caption))
-        rows.append((sample.uid, *measure_picture(decode_rgb(sample.image)), *said[sample.caption]))
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"language": "string"})
+        rows.append((sample.uid, *_look(sample.image), *said[sample.caption]))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _look(image: bytes) -> tuple[str | float, ...]:
+    """Measure the pixels; bytes that are no image have the decoder's words for it, and no measures."""
+    try:
+        return ("", *measure_picture(decode_rgb(image)))
+    except ImageDecodeError as fault:
+        return (str(fault) or "not decodable", *[math.nan] * len(PictureMeasures._fields))
 
 
 def measures_path(target: Path, shard: Path) -> Path:

@@ -81,7 +81,7 @@ def _similarity(facts: pd.DataFrame, config: FilterConfig) -> pd.Series:
     low = facts["similarity"] < limits
     if config.min_evidence is not None:
         low |= facts["evidence"] < config.min_evidence
-    low |= _lowest(facts, config.rank_by, pd.Series(True, index=facts.index), 1 - config.top_fraction)
+    low |= _lowest(facts, config.rank_by, facts["image_error"] == "", 1 - config.top_fraction)
     return low | _lowest(facts, config.rank_by, facts["passed"] & ~low, config.drop_lowest_share)
 
 
@@ -105,6 +105,7 @@ BEFORE_CONCEPTS = (  # in the order in which they name the fate
     Rule("caption_boilerplate", ("caption",), ("boilerplate", "boilerplate_patterns"), _boilerplate),
     Rule("caption_language", ("language",), ("languages",), _language),
     above("caption_shared", "images_of_caption", "max_images_per_caption"),
+    Rule("image_undecodable", ("image_error",), (), lambda facts, _: facts["image_error"] != ""),
     below("image_too_small", "side_px", "min_side_px"),
     above("image_too_elongated", "aspect", "max_aspect"),
     below("image_blank", "contrast", "min_contrast"),
@@ -195,7 +196,7 @@ def judge(
     return verdicts.sort_values("uid", ignore_index=True)
 
 
-_NO_SCORES = ["caption", "width", "height", "sha256", "caption_is_filename"]
+_NO_SCORES = ["caption", "width", "height", "sha256", "caption_is_filename", "embedding_error"]
 
 
 def _complete(facts: pd.DataFrame, config: FilterConfig) -> pd.DataFrame:
@@ -207,7 +208,11 @@ def _complete(facts: pd.DataFrame, config: FilterConfig) -> pd.DataFrame:
         for name, concept in config.active_concepts.items()
         if concept.neutral_prompts
     }
+    errors = facts["image_error"]
+    if "embedding_error" in facts:
+        errors = errors.where(errors != "", facts["embedding_error"])
     return facts.drop(columns=[name for name in facts if name.startswith("neutral_")]).assign(
+        image_error=errors,
         language=facts["language"].where(~doubtful, UNKNOWN),
         side_px=sides.min(axis=1),
         aspect=sides.max(axis=1) / sides.min(axis=1),
@@ -218,15 +223,16 @@ def _complete(facts: pd.DataFrame, config: FilterConfig) -> pd.DataFrame:
 
 
 def _check(facts: pd.DataFrame, rules: Sequence[Rule]) -> None:
-    """Raise if a rule has nothing to go by, or a score is no number."""
+    """Raise if a rule has nothing to go by, or a score is no number though its image could be decoded."""
     if facts.empty:
         raise ValueError("there is no pair to judge: nothing was scraped; look at `scrape_report`")
     needed = sorted({column for rule in rules for column in rule.needs} - {"passed"})
     missing = [column for column in needed if column not in facts]
     if missing:
         raise ValueError(f"the rules need {missing}, which nothing has measured; run `filter` again")
+    decodable = facts["image_error"] == ""
     for column in needed:
-        absent = facts[column].isna()
+        absent = facts[column].isna() & decodable
         if absent.any():
             raise ValueError(
                 f"every pair needs a {column}, {int(absent.sum())} have none, such as "

@@ -1,18 +1,32 @@
-"""Bring together what the rules ask of a pair: its embeddings, its pixels, its row in the ledger."""
+"""Bring together what the rules ask of a pair's embeddings, one shard after the other."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float16, Float32, Shaped
+from jaxtyping import Float32
 
+from unclip_pipeline.corpus.embeddings import Embeddings
 from unclip_pipeline.corpus.images import decode_rgb
 from unclip_pipeline.corpus.shards import read_shard
-from unclip_pipeline.corpus.vectors import draw_bank, pair_evidence, prompt_evidence, rows_of, unit
+from unclip_pipeline.corpus.vectors import (
+    Bank,
+    bank_rows,
+    pair_evidence,
+    prompt_evidence,
+    rows_of,
+    unit,
+)
 from unclip_pipeline.curation.pictures import Fingerprints, fingerprint, stack
-from unclip_pipeline.curation.reference import references_in_clusters
+from unclip_pipeline.curation.reference import References, cluster_centres, place_references
+from unclip_pipeline.seeds import seed_of
+
+FIT_ROWS = 200_000  # images that the clusters of a corpus are made from; more do not move them
+Parts = Callable[[], Iterable[Embeddings]]  # starts a new pass over the embeddings, shard by shard
+Vectors = Float32[np.ndarray, "_ d"]
 
 
 def shard_fingerprints(shard: Path) -> Fingerprints:
@@ -30,17 +44,40 @@ def join_fingerprints(parts: list[Fingerprints], uids: list[str]) -> Fingerprint
 class Reference(NamedTuple):
     """What wanted images are like: unit vectors of pictures, of captions, or of both."""
 
-    pictures: Float32[np.ndarray, "_ d"] | None
-    captions: Float32[np.ndarray, "_ d"] | None
-    clusters: int
+    pictures: Vectors | None
+    captions: Vectors | None
+    clusters: int  # of the corpus; 0: the square root of its size
+
+
+class Scorer(NamedTuple):
+    """What pairs are scored against."""
+
+    bank: Bank
+    prompts: Mapping[str, Vectors]
+    references: References | None
+
+    def __call__(self, part: Embeddings, wanted: frozenset[str]) -> pd.DataFrame:
+        """Score the wanted pairs of one shard; those without vectors have no scores but their error."""
+        rows = np.flatnonzero([uid in wanted for uid in part.uid])
+        uids = part.uid[rows].tolist()
+        images, texts = unit(part.image[rows], uids), unit(part.text[rows], uids)
+        scores = {
+            "similarity": np.einsum("nd,nd->n", images, texts).astype(np.float64),
+            "evidence": pair_evidence(images, texts, self.bank),
+            **{name: prompt_evidence(images, vectors, self.bank) for name, vectors in self.prompts.items()},
+        }
+        if self.references is not None:
+            scores["references_in_cluster"] = self.references.near(images)
+        lost = {uid: error for uid, error in part.undecodable.items() if uid in wanted}
+        scored = pd.DataFrame({"uid": uids, **scores, "embedding_error": ""})
+        errors = pd.DataFrame({"uid": list(lost), "embedding_error": list(lost.values())}, dtype=object)
+        return pd.concat([scored, errors], ignore_index=True) if lost else scored
 
 
 def score_pairs(
     rows: pd.DataFrame,
-    uid: Shaped[np.ndarray, " m"],
-    image: Float16[np.ndarray, "m d"],
-    text: Float16[np.ndarray, "m d"],
-    prompts: Mapping[str, Float32[np.ndarray, "_ d"]],
+    parts: Parts,
+    prompts: Mapping[str, Vectors],
     *,
     scale: float,
     bank_size: int,
@@ -49,20 +86,44 @@ def score_pairs(
 ) -> pd.DataFrame:
     """Add similarity, evidence and the scores of prompts to rows with uid; embeddings are found by uid.
 
-    `prompts` are unit vectors by the name of their column, `scale` that of the CLIP's logits.
+    `prompts` are unit vectors by the name of their column, `scale` that of the CLIP's logits. Two passes
+    over the embeddings: one for the pairs that chance is measured on, one for the scores.
     """
     if rows.empty:
         raise ValueError("there is no pair to score: nothing was scraped; look at `scrape_report`")
-    names = rows["uid"].tolist()
-    places = rows_of(uid, names, what="the embeddings")
-    images, texts = unit(image[places], names), unit(text[places], names)
-    bank = draw_bank(images, texts, scale=scale, size=bank_size, seed=seed)
-    scored = rows.assign(
-        similarity=np.einsum("nd,nd->n", images, texts).astype(np.float64),
-        evidence=pair_evidence(images, texts, bank),
-        **{name: prompt_evidence(images, vectors, bank) for name, vectors in prompts.items()},
+    uids = sorted(rows["uid"])
+    bank = Bank(*_gather(parts(), [uids[row] for row in bank_rows(len(uids), bank_size, seed)]), scale)
+    references = _references(parts, uids, reference, bank, seed) if reference is not None else None
+    scorer, wanted = Scorer(bank, prompts, references), frozenset(uids)
+    scored = pd.concat([scorer(part, wanted) for part in parts()], ignore_index=True)
+    rows_of(scored["uid"].to_numpy(), uids, what="the embeddings")
+    return rows.merge(scored, on="uid", how="left", validate="one_to_one")
+
+
+def _references(parts: Parts, uids: Sequence[str], given: Reference, bank: Bank, seed: int) -> References:
+    """Make clusters of a random part of the corpus and let the references fall into them."""
+    chosen = bank_rows(len(uids), FIT_ROWS, seed_of(seed, "references"))
+    images, _ = _gather(parts(), [uids[row] for row in chosen])
+    centres = cluster_centres(images, given.clusters or max(1, math.isqrt(len(uids))), seed)
+    return place_references(centres, pictures=given.pictures, captions=given.captions, bank=bank)
+
+
+def _gather(parts: Iterable[Embeddings], wanted: Sequence[str]) -> tuple[Vectors, Vectors]:
+    """Collect the unit vectors of some pairs from all shards, in the order wanted; lost images leave no gap."""
+    places = {uid: place for place, uid in enumerate(wanted)}
+    found = sorted(_found(parts, places), key=lambda row: row[0])
+    if not found:
+        raise ValueError("no scraped pair has embeddings; run `embed` again")
+    uids = [wanted[place] for place, _, _ in found]
+    return unit(np.stack([image for _, image, _ in found]), uids), unit(
+        np.stack([text for _, _, text in found]), uids
     )
-    if reference is None:
-        return scored
-    near = references_in_clusters(images, **reference._asdict(), bank=bank, seed=seed)
-    return scored.assign(references_in_cluster=near)
+
+
+def _found(
+    parts: Iterable[Embeddings], places: Mapping[str, int]
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    for part in parts:
+        for row, uid in enumerate(part.uid):
+            if uid in places:
+                yield places[uid], part.image[row], part.text[row]

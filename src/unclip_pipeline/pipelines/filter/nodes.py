@@ -1,11 +1,12 @@
 """Adapters between the catalog and the rules."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from unclip_pipeline.corpus.embeddings import read_embeddings
+from unclip_pipeline.corpus.embeddings import Embeddings, is_same_space, iter_embeddings
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.files import SUCCESS
 from unclip_pipeline.corpus.ledger import check_accounted
@@ -56,11 +57,12 @@ def decide(
     from unclip_pipeline.clip.encoder import load_encoder
 
     kept = scrape_ledger[scrape_ledger["fate"] == KEPT].sort_values("uid", ignore_index=True)
-    encoder, shards = load_encoder(clip_weights), kept["shard"].unique().tolist()
+    encoder = load_encoder(clip_weights)
+    shards = {*kept["shard"], *(file.stem for file in embeddings.glob("*.parquet"))}
 
     def parts() -> Iterator[Embeddings]:
-        every = iter_embeddings(embeddings, shards)
-        return progress(map(encoder.check, every), label="score", total=len(shards), unit="shard")
+        found = _of_same_space(iter_embeddings(embeddings, shards), encoder.embedder_id)
+        return progress(found, label="score", total=len(shards), unit="shard")
 
     scored = score_pairs(
         kept[["uid", "caption", "width", "height", "sha256"]], parts,
@@ -70,7 +72,7 @@ def decide(
     )  # fmt: skip
     facts = scored.merge(read_measures(pair_measures), on="uid", how="left", validate="one_to_one")
     labels = read_labels(annotations, scrape_ledger["uid"].tolist())
-    facts, probes = add_probes(facts, found.uid, found.image, labels, calibration, config, seed=seed)
+    facts, probes = add_probes(facts, parts, labels, calibration, config, seed=seed)
     verdicts = judge(facts, config, probes)
     check_accounted(kept["uid"], verdicts, stage="filter")
     return verdicts, filter_metrics(verdicts), probes
@@ -85,6 +87,15 @@ def describe(
 ) -> str:
     """Show what each rule dropped and what it nearly dropped."""
     return filter_page(verdicts, scrape_ledger, raw_shards, config, probes)
+
+
+def _of_same_space(parts: Iterable[Embeddings], embedder_id: str) -> Iterator[Embeddings]:
+    for part in parts:
+        if not is_same_space(part.embedder_id, embedder_id):
+            raise ValueError(
+                f"embeddings of {part.embedder_id} cannot be judged by {embedder_id}; run `embed` again"
+            )
+        yield part
 
 
 def _reference(config: FilterConfig, encoder: "Encoder") -> Reference | None:
