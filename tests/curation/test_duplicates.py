@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unclip_pipeline.curation.duplicates import DuplicateConfig, find_duplicates, greedy_cover, rank
+from unclip_pipeline.curation.duplicate_config import DuplicateConfig
+from unclip_pipeline.curation.duplicates import find_duplicates, greedy_cover, rank
 from unclip_pipeline.curation.pairs import Pairs
 from unclip_pipeline.curation.pictures import fingerprint, stack
 from unclip_pipeline.seeds import seeded_numpy

@@ -8,14 +8,8 @@ from PIL import Image
 from unclip_pipeline.corpus.images import decode_rgb
 from unclip_pipeline.curation.pairs import Pairs
 from unclip_pipeline.curation.pictures import Fingerprints, fingerprint, stack
-from unclip_pipeline.curation.same_picture import (
-    GrainReader,
-    apply_warp,
-    cell_difference,
-    identity,
-    misfit,
-    register,
-)
+from unclip_pipeline.curation.registration import apply_warp, identity, misfit, register
+from unclip_pipeline.curation.same_picture import GrainReader, cell_difference
 from unclip_pipeline.seeds import seeded_numpy
 
 SIDE = 64
@@ -58,11 +52,11 @@ def prints_of(*images: np.ndarray) -> Fingerprints:
 
 
 def in_place(*images: np.ndarray) -> float:
-    return float(GrainReader(prints_of(*images).view).in_place(PAIR)[0])
+    return float(GrainReader(prints_of(*images).view).in_place(PAIR).correlation[0])
 
 
 def registered(*images: np.ndarray) -> float:
-    return float(GrainReader(prints_of(*images).view).registered(PAIR)[0])
+    return float(GrainReader(prints_of(*images).view).registered(PAIR).correlation[0])
 
 
 def test_an_image_has_its_own_grain():

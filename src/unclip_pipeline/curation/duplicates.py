@@ -1,53 +1,17 @@
 """Duplicates: found three ways, dropped only for a picture that is kept, which is named."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.intervals import share_metrics
-from unclip_pipeline.curation.hash_bands import hash_pairs
-from unclip_pipeline.curation.neighbours import SearchConfig, cosine_pairs
-from unclip_pipeline.curation.pairs import Pairs, union
+from unclip_pipeline.curation.duplicate_config import DuplicateConfig
+from unclip_pipeline.curation.links import Links, judge_pairs, links_of, near_pairs
+from unclip_pipeline.curation.pairs import Pairs
 from unclip_pipeline.curation.pictures import Fingerprints
 
 REASONS = ("exact", "perceptual", "semantic")
-MAX_MEDIAN_CELL = 3.0  # copies that lie in place leave half of the cells as they are
-MAX_TONES = 6.0  # copies that were cropped keep most tones
-
-
-@dataclass(frozen=True, kw_only=True)
-class DuplicateConfig:
-    """What counts as the same picture. Exact copies (sha256) always do."""
-
-    max_hash_bits: int = 4  # of 64, between perceptual hashes: a candidate
-    min_cosine: float = 0.91  # between image embeddings: a candidate, and what a copy must reach
-    max_cell_difference: float = 12.0  # perceptual: no cell of a 16x16 thumbnail differs more, of 255
-    min_grain: float = 0.2  # semantic: correlation of fine grain; 0 takes the cosine's word for it
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_cosine <= 1:
-            raise ValueError(
-                f"deduplicate.min_cosine must lie in (0, 1], got {self.min_cosine}; try 0.91 with min_grain, "
-                "0.96 with min_grain: 0"
-            )
-        if not 0 <= self.max_hash_bits <= 16:
-            raise ValueError(f"deduplicate.max_hash_bits must lie in 0..16, got {self.max_hash_bits}; try 4")
-        if not 0 <= self.min_grain < 1:
-            raise ValueError(
-                f"deduplicate.min_grain is a correlation in [0, 1), got {self.min_grain}; try 0.2"
-            )
-
-
-class Links(NamedTuple):
-    """Pairs of rows that are one picture, and by which rule."""
-
-    pairs: Pairs
-    cosine: Float[np.ndarray, " n"]
-    reason: Shaped[np.ndarray, " n"]
 
 
 def rank(rows: pd.DataFrame) -> Int[np.ndarray, " n"]:
@@ -98,7 +62,8 @@ def find_duplicates(
     original = _first_of(ranked["sha256"])
     unique, place = np.unique(original, return_inverse=True)
     chosen = order[unique]
-    links = find_links(vectors[chosen], Fingerprints(*(column[chosen] for column in prints)), config)
+    looked_at = Fingerprints(*(column[chosen] for column in prints))
+    links = links_of(judge_pairs(near_pairs(vectors[chosen], config), vectors[chosen], looked_at, config))
     hubs = _hubs_first((ranked["split"] == "heldout").to_numpy()[unique], links.pairs)
     standing = np.empty(len(unique), np.int64)
     standing[hubs] = hubs[greedy_cover(len(unique), _renumbered(links.pairs, hubs), links.cosine)]
@@ -107,30 +72,6 @@ def find_duplicates(
     reason = np.where((reason == "") & (stands_for != np.arange(len(ranked))), "exact", reason)
     cosine = np.einsum("nd,nd->n", vectors[order], vectors[order[stands_for]])
     return _verdicts(ranked["uid"].to_numpy(), stands_for, reason, cosine)
-
-
-def find_links(vectors: Float32[np.ndarray, "n d"], prints: Fingerprints, config: DuplicateConfig) -> Links:
-    """Find all pairs of rows that are one picture, apart from exact copies."""
-    from unclip_pipeline.curation.same_picture import GrainReader, cell_difference
-
-    n = len(vectors)
-    near = cosine_pairs(vectors, config.min_cosine, SearchConfig())
-    candidates = union(n, near, hash_pairs(prints.hash, config.max_hash_bits))
-    cosine = np.einsum("nd,nd->n", vectors[candidates.first], vectors[candidates.second])
-    cells = cell_difference(prints, candidates)
-    perceptual = cells.largest <= config.max_cell_difference
-    semantic = ~perceptual & (cosine >= config.min_cosine)
-    if config.min_grain > 0:
-        grain = GrainReader(prints.view)
-        in_place = semantic & (cells.median <= MAX_MEDIAN_CELL)
-        same = np.zeros(len(candidates), bool)
-        same[in_place] = grain.in_place(candidates.where(in_place)) >= config.min_grain
-        moved = semantic & ~same & (cells.tones <= MAX_TONES)
-        same[moved] = grain.registered(candidates.where(moved)) >= config.min_grain
-        semantic &= same
-    linked = perceptual | semantic
-    reason = np.where(perceptual, "perceptual", "semantic")
-    return Links(candidates.where(linked), cosine[linked].astype(np.float64), reason[linked])
 
 
 def _first_of(values: pd.Series) -> Int[np.ndarray, " n"]:

@@ -9,7 +9,8 @@ from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.ledger import check_accounted
 from unclip_pipeline.corpus.shards import shard_paths
 from unclip_pipeline.corpus.vectors import rows_of, unit
-from unclip_pipeline.curation.duplicates import DuplicateConfig, duplicate_metrics, find_duplicates
+from unclip_pipeline.curation.duplicate_config import DuplicateConfig
+from unclip_pipeline.curation.duplicates import duplicate_metrics, find_duplicates
 from unclip_pipeline.curation.pictures import Fingerprints
 from unclip_pipeline.curation.scores import join_fingerprints, shard_fingerprints
 from unclip_pipeline.engines import EngineConfig, map_shards

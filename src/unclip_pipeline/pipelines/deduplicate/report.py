@@ -10,7 +10,8 @@ from unclip_pipeline.cards import html
 from unclip_pipeline.cards.sheets import find_samples, sheet
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.shards import Sample
-from unclip_pipeline.curation.duplicates import REASONS, DuplicateConfig
+from unclip_pipeline.curation.duplicate_config import DuplicateConfig
+from unclip_pipeline.curation.duplicates import REASONS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
