@@ -9,9 +9,17 @@ import pytest
 from PIL import Image
 
 from unclip_pipeline.scraping.config import ScrapeConfig
-from unclip_pipeline.scraping.opt_out import refused_by
+from unclip_pipeline.scraping.permission import Permission, PlainAnswer
 from unclip_pipeline.world.pictures import Picture, picture_bytes
-from unclip_pipeline.world.plan import FAULTS, NO_OPT_OUTS, OPT_OUTS, TRANSFORMS, Entry, plan_world
+from unclip_pipeline.world.plan import (
+    FAULTS,
+    HOST_FILES,
+    NO_OPT_OUTS,
+    OPT_OUTS,
+    TRANSFORMS,
+    Entry,
+    plan_world,
+)
 from unclip_pipeline.world.scenes import WorldConfig, heldout_kind
 from unclip_pipeline.world.truth import url_list, world_truth
 from unclip_pipeline.world.website import picture_of
@@ -58,7 +66,8 @@ def test_faults_are_planted_in_their_shares(truth: pd.DataFrame, small_world: Wo
     assert truth["fault"].notna().sum() == round(small_world.failure_share * train)
     assert set(truth["fault"].dropna()) == set(FAULTS)
     assert truth["opt_out"].sum() == round(small_world.opt_out_share * train)
-    assert set(truth.loc[truth["opt_out"], "robots_tag"]) == set(OPT_OUTS)
+    refused = truth[truth["opt_out"]]
+    assert set(zip(refused["signal"], refused["signal_value"], strict=True)) == set(OPT_OUTS)
     match = truth["caption_match"].value_counts()
     assert match["none"] == round(small_world.wrong_caption_share * train)
     assert match["one_attribute"] == round(small_world.one_wrong_attribute_share * train)
@@ -70,10 +79,28 @@ def test_faults_are_planted_in_their_shares(truth: pd.DataFrame, small_world: Wo
 
 
 def test_planted_opt_outs_forbid_our_use_and_the_other_tags_do_not() -> None:
-    directives = ScrapeConfig().refused_directives
-    assert all(refused_by([tag], directives) for tag in OPT_OUTS)
-    assert not any(refused_by([tag], directives) for tag in NO_OPT_OUTS)
-    assert any("unavailable_after" in tag for tag in OPT_OUTS)  # the one that img2dataset misses
+    assert all(_is_refused(*signal) for signal in OPT_OUTS)
+    assert not any(_is_refused(*signal) for signal in NO_OPT_OUTS)
+    assert any("unavailable_after" in value for _, value in OPT_OUTS)  # the one that img2dataset misses
+    assert {signal for signal, _ in OPT_OUTS} > set(HOST_FILES)
+
+
+def _is_refused(signal: str, value: str) -> bool:
+    """Judge one signal as a scraper would that asks for the rules of a host and then for a picture."""
+    files = {
+        "robots.txt": f"User-agent: *\n{value}".format(path="/a.png"),
+        "tdmrep.json": f'[{{"location": "/a.png", "tdm-reservation": {value}}}]',
+    }
+
+    def get(url: str) -> PlainAnswer:
+        is_there = signal in HOST_FILES and url.endswith(signal)
+        return PlainAnswer(200, [], files[signal].encode()) if is_there else PlainAnswer(404, [], b"")
+
+    permission = Permission(ScrapeConfig(), get)
+    so_far = permission.may_ask("http://host/a.png")
+    if signal in HOST_FILES:
+        return so_far.is_refused
+    return permission.may_keep("http://host/a.png", [(signal, value)], so_far).is_refused
 
 
 def test_addresses_betray_nothing(entries: list[Entry]) -> None:

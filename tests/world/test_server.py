@@ -1,6 +1,7 @@
 """The miniature web answers as planted, from one process, on loopback only."""
 
 import http.client
+import json
 import signal
 import socket
 import subprocess
@@ -14,10 +15,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from unclip_pipeline.world.pictures import picture_bytes
-from unclip_pipeline.world.plan import Entry
+from unclip_pipeline.world.plan import HOST_FILES, NO_OPT_OUTS, OPT_OUTS, Entry
 from unclip_pipeline.world.scenes import WorldConfig
 from unclip_pipeline.world.server import serve
 from unclip_pipeline.world.website import picture_of, write_website
+
+SIGNALS = {name for name, _ in (*OPT_OUTS, *NO_OPT_OUTS)}
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +30,12 @@ def site(entries: list[Entry], small_world: WorldConfig, tmp_path_factory: pytes
     return folder
 
 
-def _get(url: str) -> tuple[int, bytes, str | None]:
+def _get(url: str) -> tuple[int, bytes, list[tuple[str, str]]]:
     try:
         with urllib.request.urlopen(url, timeout=10) as response:
-            return response.status, response.read(), response.headers.get("X-Robots-Tag")
+            return response.status, response.read(), response.headers.items()
     except urllib.error.HTTPError as fault:
-        return fault.code, b"", None
+        return fault.code, b"", []
 
 
 def test_every_url_answers_as_planted(site: Path, entries: list[Entry], small_world: WorldConfig) -> None:
@@ -49,11 +52,12 @@ def test_every_url_answers_as_planted(site: Path, entries: list[Entry], small_wo
                 with pytest.raises(urllib.error.URLError, match="refused"):
                     _get(entry.url)
                 continue
-            status, body, robots_tag = _get(entry.url)
+            status, body, headers = _get(entry.url)
             assert status == statuses.get(entry.fault, 200), entry
             if status == 200:
                 assert body == picture_bytes(picture_of(entry, small_world))
-                assert robots_tag == entry.robots_tag
+                assert {name for name, _ in headers} & SIGNALS <= {entry.signal[0] if entry.signal else ""}
+                assert entry.signal is None or entry.signal[0] in HOST_FILES or entry.signal in headers
 
 
 def test_pages_link_the_pictures_and_robots_txt_is_there(site: Path, small_world: WorldConfig) -> None:
@@ -65,6 +69,20 @@ def test_pages_link_the_pictures_and_robots_txt_is_there(site: Path, small_world
         assert page.count("<img") == 60
         assert _get(f"{home}/robots.txt")[1].startswith(b"User-agent: *")
         assert _get(f"{home}/nowhere")[0] == 404
+
+
+def test_what_hosts_say_of_all_their_pictures_stands_in_their_files(
+    site: Path, entries: list[Entry], small_world: WorldConfig
+) -> None:
+    with serve(site, small_world.port):
+        for entry in {entry.url: entry for entry in entries if entry.signal}.values():
+            path = urlsplit(entry.url).path
+            home = entry.url.removesuffix(path)
+            lines = _get(f"{home}/robots.txt")[1].decode().splitlines()
+            reserved = [rule["location"] for rule in json.loads(_get(f"{home}/.well-known/tdmrep.json")[1])]
+            name, value = entry.signal
+            assert (value.format(path=path) in lines) == (name == "robots.txt")
+            assert (path in reserved) == (name == "tdmrep.json")
 
 
 def test_a_connection_is_kept_for_many_requests(

@@ -28,15 +28,28 @@ FAULTS: dict[str, str] = {  # how a fetch is made to fail: the fate it deserves
     "empty": "scrape.empty",
     "tiny": "scrape.too_small",
 }
-OPT_OUTS = (
-    "noai",
-    "noimageai",
-    "NoAI",
-    "noindex, NOIMAGEAI",
-    "noai, noimageai",
-    "unavailable_after: 25 Jun 2010 15:00:00 PST, noai",
+HOST_FILES = ("robots.txt", "tdmrep.json")  # say for a whole host what other signals say in one answer
+OPT_OUTS = (  # signal and value; `{path}` is that of the picture
+    ("X-Robots-Tag", "noai"),
+    ("robots.txt", "Disallow: {path}"),
+    ("X-Robots-Tag", "noindex, NOIMAGEAI"),
+    ("tdm-reservation", "1"),
+    ("X-Robots-Tag", "unavailable_after: 25 Jun 2010 15:00:00 PST, noai"),
+    ("Content-Usage", "search=y, train-ai=n"),
+    ("X-Robots-Tag", "NoAI"),
+    ("tdmrep.json", "1"),
+    ("X-Robots-Tag", "noimageai"),
+    ("robots.txt", "Content-Usage: {path} train-ai=n"),
+    ("X-Robots-Tag", "noai, noimageai"),
 )
-NO_OPT_OUTS = ("noindex", "nofollow, noarchive", "otherbot: noai")  # say nothing to us
+NO_OPT_OUTS = (  # say nothing to us, or yes
+    ("X-Robots-Tag", "noindex"),
+    ("X-Robots-Tag", "nofollow, noarchive"),
+    ("X-Robots-Tag", "otherbot: noai"),
+    ("tdm-reservation", "0"),
+    ("Content-Usage", "train-ai=y, search=n"),
+    ("robots.txt", "Allow: {path}"),
+)
 TRANSFORMS = ("recompressed", "resized", "cropped", "stamped")
 LICENCES = ("CC0-1.0", "CC-BY-4.0", None)
 MAX_DRAWS = 200
@@ -54,7 +67,7 @@ class Entry:
     caption_match: str = "all"  # all | none | one_attribute | junk
     wrong_attribute: str | None = None
     fault: str | None = None
-    robots_tag: str | None = None
+    signal: tuple[str, str] | None = None  # one of OPT_OUTS or NO_OPT_OUTS
     redirected: bool = False
     transform: str | None = None  # how the bytes differ from those of `copy_of`
     copy_of: str | None = None  # uid of the row this picture was made from
@@ -70,7 +83,12 @@ class Entry:
         """Tell what `scrape` should make of this row."""
         if self.fault is not None:
             return FAULTS[self.fault]
-        return "scrape.opted_out" if self.robots_tag in OPT_OUTS else "kept"
+        return "scrape.opted_out" if self.is_opted_out else "kept"
+
+    @property
+    def is_opted_out(self) -> bool:
+        """Tell whether the owner forbids our use."""
+        return self.signal in OPT_OUTS
 
 
 def plan_world(config: WorldConfig, seed: int) -> list[Entry]:
@@ -177,7 +195,7 @@ def _plant_failure(
 def _plant_opt_out(
     entries: list[Entry], place: int, number: int, config: WorldConfig, rng: np.random.Generator
 ) -> Entry:
-    return replace(entries[place], robots_tag=OPT_OUTS[number % len(OPT_OUTS)])
+    return replace(entries[place], signal=OPT_OUTS[number % len(OPT_OUTS)])
 
 
 def _plant_redirect(
@@ -297,14 +315,14 @@ def _entries(
         name = f"{seed_of(seed, 'name', purpose, number):016x}"[-10:]
         host = f"127.0.0.{1 + int(rng.integers(config.hosts))}:{config.port}"
         kind = "jpg" if rng.random() < 0.4 else "png"
-        robots_tag = NO_OPT_OUTS[rng.integers(len(NO_OPT_OUTS))] if rng.random() < 0.01 else None
+        signal = NO_OPT_OUTS[rng.integers(len(NO_OPT_OUTS))] if rng.random() < 0.01 else None
         entries.append(
             Entry(
                 url=f"http://{host}/pictures/{name[:2]}/{name}.{kind}",
                 scene=scene,
                 caption=describe(scene, rng),
                 licence=LICENCES[rng.integers(len(LICENCES))],
-                robots_tag=robots_tag,
+                signal=signal,
             )
         )
     return entries

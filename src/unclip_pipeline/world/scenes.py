@@ -55,7 +55,7 @@ class WorldConfig:
     noise_sigma: float = 4.0  # sensor noise, of 255
     failure_share: float = 0.06  # cannot be fetched: status, redirect loop, broken or tiny file
     redirect_share: float = 0.02  # fetched after a redirect
-    opt_out_share: float = 0.02  # X-Robots-Tag forbids the use
+    opt_out_share: float = 0.02  # the owner forbids the use, by one of several signals
     exact_duplicate_share: float = 0.04  # same bytes at another URL
     repeated_row_share: float = 0.01  # the same URL and caption listed twice
     near_duplicate_share: float = 0.05  # recompressed, resized, cropped, watermarked copies

@@ -63,10 +63,19 @@ def score_scrape(truth: pd.DataFrame, scrape_ledger: pd.DataFrame) -> dict[str, 
     rows = _joined(truth, scrape_ledger[["uid", "fate"]])
     refused = rows["fate"] == "scrape.opted_out"
     unwilling, willing = rows["opt_out"], ~rows["opt_out"]
+    by_signal = {
+        f"opt_outs_by_{signal.lower().replace('.', '_').replace('-', '_')}": refused[places]
+        for signal, places in rows[unwilling].groupby("signal").groups.items()
+    }
     return {
         **share_metrics("scrape_fate", int((rows["fate"] == rows["expected_fate"]).sum()), len(rows)),
         **share_metrics("opt_outs_respected", int((refused & unwilling).sum()), int(unwilling.sum())),
         **share_metrics("willing_not_refused", int((~refused & willing).sum()), int(willing.sum())),
+        **{
+            key: figure
+            for name, found in by_signal.items()
+            for key, figure in share_metrics(name, int(found.sum()), len(found)).items()
+        },
     }
 
 

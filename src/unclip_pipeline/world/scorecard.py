@@ -16,7 +16,7 @@ EXACT: dict[str, tuple[str, float]] = {  # metric: what it says, the only value 
 }
 SECTIONS: dict[str, str] = {  # title: pattern of the metrics in it
     "Reading pages": r"harvest_",
-    "Scraping": r"scrape_fate",
+    "Scraping": r"scrape_fate|opt_outs_by_",
     "Filters": r"similarity_too_low_|junk_|unsafe_(?!leak)|watermark_",
     "Unsafe filter, by group of harmless avatars": r"unsafe_leak_",
     "Duplicates": r"duplicate_|template_",

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from unclip_pipeline.world.plan import OPT_OUTS, Entry
+from unclip_pipeline.world.plan import Entry
 from unclip_pipeline.world.scenes import WorldConfig, heldout_kind
 
 
@@ -36,8 +36,9 @@ def _facts(entry: Entry, config: WorldConfig) -> dict[str, object]:
         "wrong_attribute": entry.wrong_attribute,
         "expected_fate": entry.expected_fate,
         "fault": entry.fault,
-        "robots_tag": entry.robots_tag,
-        "opt_out": entry.robots_tag in OPT_OUTS,
+        "signal": entry.signal[0] if entry.signal else None,
+        "signal_value": entry.signal[1] if entry.signal else None,
+        "opt_out": entry.is_opted_out,
         "redirected": entry.redirected,
         "duplicate_group": entry.copy_of if is_copy else entry.uid,
         "transform": entry.transform,

@@ -14,15 +14,18 @@ from unclip_pipeline.corpus.shards import tar_bytes
 from unclip_pipeline.progress import progress
 from unclip_pipeline.world import gallery
 from unclip_pipeline.world.pictures import HTML_INSTEAD, Picture, picture_bytes
-from unclip_pipeline.world.plan import OPT_OUTS, Entry
+from unclip_pipeline.world.plan import HOST_FILES, Entry
 from unclip_pipeline.world.scenes import WorldConfig
 
 ROUTES = "routes.json"
 PICTURES_PER_PAGE = 60
 LATEST = 3  # pictures that the first page shows again
-CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "html": "text/html", "txt": "text/plain"}
+CONTENT_TYPES = {
+    "png": "image/png", "jpg": "image/jpeg", "html": "text/html", "txt": "text/plain",
+    "json": "application/json",
+}  # fmt: skip
 _STATUS = {"status_404": 404, "status_403": 403, "status_410": 410, "status_500": 500}
-_ROBOTS = b"User-agent: *\nDisallow: /admin/\n"
+_ROBOTS = "User-agent: *\nDisallow: /admin/\n"
 
 
 class Route(NamedTuple):
@@ -79,7 +82,7 @@ def _rendered(pictures: list[Picture], workers: int) -> Iterator[bytes]:
 
 def _publish(site: Website, entry: Entry, content: bytes) -> None:
     path = urlsplit(entry.url).path
-    headers = [("X-Robots-Tag", entry.robots_tag)] if entry.robots_tag else []
+    headers = [entry.signal] if entry.signal and entry.signal[0] not in HOST_FILES else []
     if entry.fault in _STATUS:
         site.routes[path] = Route(_STATUS[entry.fault], headers, None)
     elif entry.fault == "redirect_loop":
@@ -99,8 +102,8 @@ def _add_pages(site: Website, entries: list[Entry], elsewhere: list[Entry]) -> N
 
     Pictures whose host forbids their use stand on pages that forbid it too.
     """
-    willing = [entry for entry in entries if entry.robots_tag not in OPT_OUTS]
-    unwilling = [entry for entry in entries if entry.robots_tag in OPT_OUTS]
+    willing = [entry for entry in entries if not entry.is_opted_out]
+    unwilling = [entry for entry in entries if entry.is_opted_out]
     kinds = (
         (gallery.gallery_page, "gallery", willing),
         (gallery.no_use_page, "private", unwilling),
@@ -116,7 +119,21 @@ def _add_pages(site: Website, entries: list[Entry], elsewhere: list[Entry]) -> N
             _add_page(site, paths[-1], page)
     _add_page(site, "/", gallery.home_page("A miniature web of drawings", willing[:LATEST], paths))
     _add_file(site, gallery.PIXEL_PATH, gallery.PIXEL, "image/gif", [])
-    _add_file(site, "/robots.txt", _ROBOTS, CONTENT_TYPES["txt"], [])
+    _add_rules(site, entries)
+
+
+def _add_rules(site: Website, entries: list[Entry]) -> None:
+    """Add the files in which a host speaks for all its pictures."""
+    spoken = [(urlsplit(entry.url).path, *entry.signal) for entry in entries if entry.signal]
+    lines = [value.format(path=path) for path, signal, value in spoken if signal == "robots.txt"]
+    reserved = [
+        {"location": path, "tdm-reservation": int(value)}
+        for path, signal, value in spoken
+        if signal == "tdmrep.json"
+    ]
+    robots = _ROBOTS + "".join(f"{line}\n" for line in sorted(lines))
+    _add_file(site, "/robots.txt", robots.encode(), CONTENT_TYPES["txt"], [])
+    _add_file(site, "/.well-known/tdmrep.json", json.dumps(reserved).encode(), CONTENT_TYPES["json"], [])
 
 
 def _add_page(site: Website, path: str, page: gallery.PageFile) -> None:
