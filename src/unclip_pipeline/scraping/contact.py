@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from unclip_pipeline import __version__
 from unclip_pipeline.corpus.uids import canonical_url
 from unclip_pipeline.scraping.config import ScrapeConfig
-from unclip_pipeline.scraping.opt_out import TOKEN
+from unclip_pipeline.scraping.permission.decision import TOKEN
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _EMAIL = re.compile(r"[^@\s<>()]+@[^@\s<>()]+\.[^@\s<>()]+")
