@@ -38,7 +38,7 @@ def histogram(rows: pd.DataFrame, column: str, limit: float | None) -> "Figure":
     axes = drawing.subplots()
     splits = [part for _, part in rows.groupby("split", sort=True)]
     axes.hist(
-        [part[column].to_numpy(float) for part in splits],
+        [part[column].dropna().to_numpy(float) for part in splits],
         bins=80,
         stacked=True,
         label=[part["split"].iloc[0] for part in splits],

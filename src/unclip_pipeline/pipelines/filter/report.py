@@ -104,11 +104,15 @@ def _fit_section(rows: pd.DataFrame, config: FilterConfig) -> str:
 def _rule_section(rule: Rule, rows: pd.DataFrame, raw_shards: Path) -> str:
     """Show a rule that fails some: scores and sheets where it goes by a number, captions where it reads them."""
     title = f"{_words(rule.name)}: {int(rows[f'fails_{rule.name}'].sum()):,} pairs fail"
-    by_caption = rule.name.startswith("caption_")
-    pieces = [] if by_caption else _sheets(rule, rows, raw_shards)
-    if rule.score and (by_caption or rule.name != "similarity_too_low"):
-        pieces.insert(0, html.figure(histogram(rows, rule.score, rule.limit)))
-    return html.section(title, *pieces, *([_common_captions(rule, rows)] if by_caption else []))
+    shown = rows[rows["image_error"] == ""]
+    drawn = [html.figure(histogram(shown, rule.score, rule.limit))] if rule.score else []
+    if rule.name == "similarity_too_low":
+        drawn = []  # stands above already
+    if rule.name.startswith("caption_"):
+        return html.section(title, *drawn, _most_common("caption", rule, rows))
+    if rule.name == "image_undecodable":
+        return html.section(title, _most_common("image_error", rule, rows))
+    return html.section(title, *drawn, *_sheets(rule, shown, raw_shards))
 
 
 def _sheets(rule: Rule, rows: pd.DataFrame, raw_shards: Path) -> list[str]:
@@ -137,9 +141,9 @@ def _sheet(title: str, group: pd.DataFrame, rule: Rule, samples: dict) -> list[s
     ]
 
 
-def _common_captions(rule: Rule, rows: pd.DataFrame) -> str:
-    counts = rows.loc[rows[f"fails_{rule.name}"], "caption"].value_counts().head(SHOWN)
-    return html.table(counts.rename("pairs").reset_index())
+def _most_common(column: str, rule: Rule, rows: pd.DataFrame) -> str:
+    counts = rows.loc[rows[f"fails_{rule.name}"], column].value_counts().head(SHOWN)
+    return html.table(counts.rename("pairs").rename_axis(_words(column)).reset_index())
 
 
 def _quiet_section(rows: pd.DataFrame, quiet: Sequence[Rule]) -> str:
