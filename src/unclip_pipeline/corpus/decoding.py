@@ -57,7 +57,7 @@ def read_picture(
 ) -> Picture:
     """Decode a picture in full, or raise ImageDecodeError.
 
-    With `side_px` a larger picture comes back between twice and three times that size at its longer side,
+    With `side_px` a larger picture comes back between twice and four times that size at its longer side,
     averaged, ready for a good filter; every byte of it is read nonetheless.
     """
     try:

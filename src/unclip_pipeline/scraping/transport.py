@@ -77,7 +77,9 @@ class Transport:
     def check(self, address: Address, clock: Clock) -> None:
         """Raise ScrapeFailure if a host is not to be found, or not to be asked."""
         with _faults():
-            checked_addresses(self._wire(address, clock, self._config.max_bytes))
+            wire = self._wire(address, clock, self._config.max_bytes)
+            checked_addresses(wire)
+            self._check_contact(wire)
 
     @contextmanager
     def ask(
@@ -85,6 +87,7 @@ class Transport:
     ) -> Iterator[tuple[urllib3.BaseHTTPResponse, Meter]]:
         """Send one request; within the block the answer's body may be read, whatever happens is a fate."""
         with _faults(), on_the_wire(self._wire(address, clock, max_bytes)) as wire:
+            self._check_contact(wire)
             pool = self._pools.connection_from_host(address.host, address.port, address.scheme)
             response = pool.urlopen(
                 "GET", address.target, headers=self._headers, redirect=False, retries=False,
@@ -96,6 +99,11 @@ class Transport:
                 _drain(response)
             finally:
                 response.close()
+
+    def _check_contact(self, wire: Wire) -> None:
+        """Hold redirects to the rule that `check_contact` holds lists to."""
+        if not (wire.is_own_host or self._config.contact):
+            raise ScrapeFailure("scrape.contact_missing", f"{wire.host} is not asked: scrape.contact is empty")
 
     def _wire(self, address: Address, clock: Clock, max_bytes: int) -> Wire:
         is_own = is_private_host(address.host, address.port, self._config.private_hosts)
@@ -164,9 +172,11 @@ def _faults() -> Iterator[None]:
         raise ScrapeFailure("scrape.decode_error", str(fault)) from fault
     except ProtocolError as fault:
         is_cut = any(isinstance(cause, IncompleteRead) for cause in (fault, *fault.args))
+        is_lost = any(isinstance(cause, OSError) for cause in fault.args)  # and not an answer that is no HTTP
         fate = "scrape.truncated" if is_cut else "scrape.connection_error"
-        raise ScrapeFailure(fate, str(fault), is_passing=True) from fault
+        raise ScrapeFailure(fate, str(fault), is_passing=is_cut or is_lost) from fault
     except (HTTPError, HTTPException, OSError) as fault:
-        raise ScrapeFailure("scrape.connection_error", str(fault), is_passing=True) from fault
+        is_lost = isinstance(fault, OSError)
+        raise ScrapeFailure("scrape.connection_error", str(fault), is_passing=is_lost) from fault
     except (ValueError, LookupError) as fault:  # headers that are no text, encodings that do not exist
         raise ScrapeFailure("scrape.connection_error", f"{type(fault).__name__}: {fault}") from fault
