@@ -6,7 +6,7 @@ what is broken. Fast: JPEG is decoded scaled down, and resized by vector instruc
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -30,10 +30,10 @@ def make_preparation(seen: dict[str, Any], *, fast: bool = False) -> Callable[[b
     """
     fit = _fit_exactly(seen)
     if not fast:
-        return lambda data: fit(_decode(data))
+        return lambda data: fit(_decode(data).image)
     roughly = {None: _crop_and_resize, "shortest": _resize_and_crop}.get(seen.get("resize_mode"))
     if roughly is None:
-        return lambda data: fit(_decode(data, seen["size"]))
+        return lambda data: fit(_decode(data, seen["size"]).image)
     return lambda data: roughly(_decode(data, seen["size"]), seen["size"], seen["interpolation"])
 
 
@@ -60,17 +60,23 @@ def _fit_exactly(seen: dict[str, Any]) -> Callable[[UInt8[np.ndarray, "h w 3"]],
     return fit
 
 
-def _resize_and_crop(image: UInt8[np.ndarray, "h w 3"], side_px: int, interpolation: str) -> Picture:
+class _Decoded(NamedTuple):
+    image: UInt8[np.ndarray, "h w 3"]
+    size: tuple[int, int]  # height and width before it was scaled down
+
+
+def _resize_and_crop(decoded: _Decoded, side_px: int, interpolation: str) -> Picture:
     """Do as open_clip's "shortest" does, on an image that may have been decoded scaled down."""
-    height, width, _ = image.shape
-    square = min(height, width)
-    size = (side_px * height // square, side_px * width // square)
-    top, left = (round((length - side_px) / 2) for length in size)
-    return _resized(image, size, interpolation)[top : top + side_px, left : left + side_px]
+    square = min(decoded.size)
+    height, width = (side_px * length // square for length in decoded.size)
+    top, left = (round((length - side_px) / 2) for length in (height, width))
+    whole = _resized(decoded.image, (height, width), interpolation)
+    return whole[top : top + side_px, left : left + side_px]
 
 
-def _crop_and_resize(image: UInt8[np.ndarray, "h w 3"], side_px: int, interpolation: str) -> Picture:
+def _crop_and_resize(decoded: _Decoded, side_px: int, interpolation: str) -> Picture:
     """Do as `to_square` does; the longer side may keep a pixel more, so that the crop stays centred."""
+    image = decoded.image
     height, width, _ = image.shape
     top, left = ((length - min(height, width)) // 2 for length in (height, width))
     return _resized(image[top : height - top, left : width - left], (side_px, side_px), interpolation)
@@ -85,13 +91,15 @@ def _resized(
     return F.interpolate(pixels, size, mode=interpolation, antialias=True)[0].permute(1, 2, 0).numpy()
 
 
-def _decode(data: bytes, least_side_px: int = 0) -> UInt8[np.ndarray, "h w 3"]:
+def _decode(data: bytes, least_side_px: int = 0) -> _Decoded:
     """Decode to RGB; a JPEG may come scaled down as long as both sides keep `least_side_px` (0: whole)."""
     if data[:2] == b"\xff\xd8" and b"Exif\0\0" not in data[:HEADER_BYTES]:
         try:
             height, width, space, _ = simplejpeg.decode_jpeg_header(data)
             if height * width <= MAX_PIXELS and space in ("RGB", "YCbCr", "Gray"):
-                return simplejpeg.decode_jpeg(data, "RGB", min_height=least_side_px, min_width=least_side_px)
+                least = {"min_height": least_side_px, "min_width": least_side_px}
+                return _Decoded(simplejpeg.decode_jpeg(data, "RGB", **least), (height, width))
         except ValueError:  # Pillow is to judge
             pass
-    return decode_rgb(data)
+    image = decode_rgb(data)
+    return _Decoded(image, image.shape[:2])
