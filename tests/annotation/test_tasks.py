@@ -11,6 +11,7 @@ from PIL import Image
 from unclip_pipeline.corpus.images import encode_png
 from unclip_pipeline.corpus.shards import Sample
 from unclip_pipeline.curation.annotation.exports import read_export
+from unclip_pipeline.curation.annotation.label_page import label_page
 from unclip_pipeline.curation.annotation.tasks import (
     data_uri,
     label_studio_tasks,
@@ -132,3 +133,16 @@ def test_the_folder_has_all_that_people_need(tmp_path: Path) -> None:
     }
     assert json.loads((tmp_path / "tasks.json").read_text())[1]["data"]["uid"] == "bb"
     assert "`unsafe`, `watermark`" in (tmp_path / "README.md").read_text()
+
+
+def test_no_caption_can_end_the_script_of_the_page_to_label_in() -> None:
+    hostile = tasks()
+    hostile[0]["data"]["caption"] = "</script><script>alert(1)</script> KEY & TASKS"
+    page = label_page(hostile, CONCEPTS)
+    assert page.count("</script>") == 1
+    assert "KEY \\u0026 TASKS" in page
+    assert hostile[0]["data"]["image"] in page
+
+
+def test_a_page_without_tasks_is_still_a_page() -> None:
+    assert "const tasks = []" in label_page([], CONCEPTS)

@@ -16,6 +16,7 @@ LIGHT = [
     "render_world",
     "scrape",
     "filter",
+    "annotate",
     "deduplicate",
     "audit_data",
     "release_dataset",

@@ -182,6 +182,7 @@ WITH_REPORT = frozenset(
     {
         "scrape",
         "filter",
+        "annotate",
         "deduplicate",
         "audit_data",
         "release_dataset",

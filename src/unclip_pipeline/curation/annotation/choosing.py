@@ -162,3 +162,16 @@ def guessed_chance(
         model = LogisticRegression(C=0.1, max_iter=200).fit(table[rows], answers[rows])
         chance[speak] = model.predict_proba(table[speak])[:, 1]
     return chance
+
+
+def learnt_chance(
+    label: Bool[np.ndarray, " m"],
+    known: Float32[np.ndarray, "m d"],
+    vectors: Float32[np.ndarray, "n d"],
+) -> Float[np.ndarray, " n"]:
+    """Guess from a few labels, too few to judge by, what else may show their concept."""
+    from sklearn.linear_model import LogisticRegression
+
+    scale = np.float32(np.sqrt(vectors.shape[1]))
+    model = LogisticRegression(C=0.1, max_iter=200).fit(known * scale, label)
+    return model.predict_proba(vectors * scale)[:, 1]

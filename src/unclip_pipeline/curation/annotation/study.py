@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32
 
+from unclip_pipeline.corpus.vectors import rows_of
 from unclip_pipeline.curation.annotation.agreement import Agreement, agreement
-from unclip_pipeline.curation.annotation.choosing import guessed_chance
+from unclip_pipeline.curation.annotation.choosing import guessed_chance, learnt_chance
 from unclip_pipeline.curation.annotation.evidence import concept_scores, ruled, said
 from unclip_pipeline.curation.annotation.labels import Labels, consensus, ties
 from unclip_pipeline.curation.calibration import (
@@ -76,11 +77,11 @@ def _study(
     seed: int,
 ) -> ConceptStudy:
     rule, claimed = ruled(rows, name, rules), rows[f"fails_{concept_rule(name)}"].to_numpy(bool)
-    chance = calibrated.probability
-    if calibrated.reason:
-        chance = guessed_chance(rule, vectors, seed=seed)
     labelled = consensus(labels, name)
     labelled = labelled[labelled["uid"].isin(rows["uid"])].reset_index(drop=True)
+    chance = calibrated.probability
+    if calibrated.reason:
+        chance = _guess(rule, labelled, rows["uid"], vectors, seed)
     answers = pd.DataFrame({"rule": rule, "said": said(rows, name, rules)}, index=rows["uid"])
     own = answers.loc[labelled["uid"]]
     now = own["rule"].to_numpy()
@@ -101,6 +102,21 @@ def _study(
         agreement=agreement(labels, name),
         ties=ties(labels, name),
     )
+
+
+def _guess(
+    rule: Bool[np.ndarray, " n"],
+    labelled: pd.DataFrame,
+    uid: pd.Series,
+    vectors: Float32[np.ndarray, "n d"],
+    seed: int,
+) -> Float[np.ndarray, " n"]:
+    """Guess what shows a concept: from the few labels if any say yes and any no, and from the rule."""
+    guess = guessed_chance(rule, vectors, seed=seed)
+    if labelled["label"].nunique() < 2:
+        return guess
+    known = vectors[rows_of(uid.to_numpy(), labelled["uid"].tolist(), what="the verdicts")]
+    return (guess + learnt_chance(labelled["label"].to_numpy(bool), known, vectors)) / 2
 
 
 def study_metrics(study: LabelStudy) -> dict[str, int | float]:

@@ -17,8 +17,9 @@ from PIL import Image
 from unclip_pipeline.corpus.images import decode_rgb
 from unclip_pipeline.corpus.shards import Sample
 from unclip_pipeline.curation.annotation.exports import CHOICES, NO, YES
+from unclip_pipeline.curation.annotation.label_page import label_page
 
-TASKS, CONFIG, TABLE, GUIDE = "tasks.json", "config.xml", "labels.csv", "README.md"
+TASKS, CONFIG, TABLE, PAGE, GUIDE = "tasks.json", "config.xml", "labels.csv", "label.html", "README.md"
 _KINDS = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 _GUIDE = """# Pictures to label
 
@@ -28,8 +29,9 @@ not look at. Whoever answers sees what the picture shows, not what its caption s
 With Label Studio: make a project, paste `{config}` under Settings > Labeling Interface > Code, import
 `{tasks}` (the pictures are inside it, nothing needs to be served), label, and export as JSON, JSON-MIN or CSV.
 
-Without: fill the columns {concepts} of `{table}`; the pictures are at their `url`, and in `annotate_report`.
-A column `annotator` tells people apart; without one, each file is one person.
+Without: open `{page}` in a browser, answer with the keys y, n and u, and download the CSV. Or fill the columns
+{concepts} of `{table}` by hand; the pictures are at their `url`. A column `annotator` tells people apart;
+without one, each file is one person.
 
 Then put the file into `data/01_raw/annotations/` under a name of its own, and run `filter` and `annotate` again.
 Leave `uid`, `round` and `inclusion_probability` as they are: the estimates of precision and recall rest on them.
@@ -143,11 +145,12 @@ def write_tasks(
     number = int(chosen["round"].max()) if len(chosen) else 0
     guide = _GUIDE.format(
         count=len(chosen), round=number, concepts=", ".join(f"`{name}`" for name in concepts) or "nothing",
-        config=CONFIG, tasks=TASKS, table=TABLE,
+        config=CONFIG, tasks=TASKS, table=TABLE, page=PAGE,
     )  # fmt: skip
     (folder / TASKS).write_text(json.dumps(tasks, indent=1, ensure_ascii=False), encoding="utf-8")
     (folder / CONFIG).write_text(labeling_config(concepts), encoding="utf-8")
     (folder / TABLE).write_text(plain_table(chosen, concepts), encoding="utf-8")
+    (folder / PAGE).write_text(label_page(tasks, concepts), encoding="utf-8")
     (folder / GUIDE).write_text(guide, encoding="utf-8")
 
 

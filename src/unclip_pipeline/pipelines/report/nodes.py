@@ -16,6 +16,7 @@ MEASURED = (
     "scrape",
     "train_clip",
     "filter",
+    "annotate",
     "deduplicate",
     "audit_data",
     "release_dataset",
