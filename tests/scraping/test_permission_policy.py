@@ -271,6 +271,16 @@ def test_origins_least_recently_used_are_forgotten(monkeypatch):
     assert [web.asked[f"http://{host}/robots.txt"] for host in "abc"] == [1, 2, 1]
 
 
+def test_origins_with_many_rules_take_the_room_of_many_origins(monkeypatch):
+    monkeypatch.setattr(permission, "MAX_RULES", 10)
+    long, short = "User-agent: *\n" + "Disallow: /x\n" * 8, "User-agent: *\nDisallow: /x\n"
+    web = Web({f"http://{host}/robots.txt": long if host == "l" else short for host in "abcl"})
+    asker = Permission(ScrapeConfig(), web)
+    for host in "abcabclcbal":
+        assert asker.may_ask(f"http://{host}/x").is_refused
+    assert [web.asked[f"http://{host}/robots.txt"] for host in "abcl"] == [2, 1, 1, 2]
+
+
 def test_a_getter_that_raises_leaves_the_origin_to_be_asked_again():
     answers = iter([RuntimeError("a fault of ours"), NOTHING, NOTHING])
 

@@ -7,7 +7,7 @@ from protego import Protego
 
 from unclip_pipeline.scraping import ScrapeConfig
 from unclip_pipeline.scraping.permission import PlainAnswer
-from unclip_pipeline.scraping.permission.patterns import matches, path_of
+from unclip_pipeline.scraping.permission.patterns import Pattern, path_of
 from unclip_pipeline.scraping.permission.robots_txt import RobotsTxt
 
 CONFIG = ScrapeConfig()
@@ -179,4 +179,4 @@ def test_a_pattern_matches_where_a_rule_of_protego_does(patterns, path):
         plain = f"/{pattern}"
         if "$" in plain[:-1] or "$" in path or "%2" in plain + path or "?" in path or "*" in path:
             continue  # where its normal form differs from that of RFC 9309
-        assert matches(plain, path_of(url)) == (not rule.can_fetch(url, "a"))
+        assert Pattern.of(plain).matches(path_of(url)) == (not rule.can_fetch(url, "a"))

@@ -2,6 +2,7 @@
 
 import re
 from string import ascii_letters, digits
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 _UNRESERVED = frozenset(ascii_letters + digits + "-._~")
@@ -15,24 +16,40 @@ def path_of(url: str) -> str:
     return spelled((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
 
-def matches(pattern: str, path: str) -> bool:
-    """Tell whether a pattern, as an owner wrote it, matches a path spelled by `path_of`."""
-    is_whole = pattern.endswith("$")
-    first, *others = (spelled(piece) for piece in pattern.removesuffix("$").split("*"))
-    if not path.startswith(first):
-        return False
-    place = len(first)
-    if not others:
-        return not is_whole or place == len(path)
-    *middle, last = others
-    for piece in middle:
-        place = path.find(piece, place)
-        if place < 0:
+class Pattern(NamedTuple):
+    """A rule's path, ready to be matched against many."""
+
+    pieces: tuple[str, ...]  # between the asterisks
+    is_whole: bool
+
+    @classmethod
+    def of(cls, text: str) -> "Pattern":
+        """Read a pattern as an owner wrote it."""
+        pieces = text.removesuffix("$").split("*")
+        return cls(tuple(spelled(piece) for piece in pieces), text.endswith("$"))
+
+    @property
+    def length(self) -> int:
+        """Count its octets: of several that match, the longest is the most specific."""
+        return sum(map(len, self.pieces)) + len(self.pieces) - 1 + self.is_whole
+
+    def matches(self, path: str) -> bool:
+        """Tell whether it matches a path spelled by `path_of`."""
+        first, *others = self.pieces
+        if not path.startswith(first):
             return False
-        place += len(piece)
-    if is_whole:
-        return path.endswith(last) and len(path) - len(last) >= place
-    return path.find(last, place) >= 0
+        place = len(first)
+        if not others:
+            return not self.is_whole or place == len(path)
+        *middle, last = others
+        for piece in middle:
+            place = path.find(piece, place)
+            if place < 0:
+                return False
+            place += len(piece)
+        if self.is_whole:
+            return path.endswith(last) and len(path) - len(last) >= place
+        return path.find(last, place) >= 0
 
 
 def spelled(text: str) -> str:

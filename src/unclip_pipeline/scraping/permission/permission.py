@@ -17,12 +17,17 @@ from unclip_pipeline.scraping.permission.robots_txt import RobotsTxt
 
 RULES_KEPT_S = 24 * 3600.0  # RFC 9309, 2.4
 FAILURE_KEPT_S = 300.0  # a server that failed is asked again after a while
-MAX_ORIGINS = 20_000  # the least recently used are forgotten, and asked again
+MAX_ORIGINS = 20_000  # about 2 kB each; the least recently used are forgotten, and asked again
+MAX_RULES = 100_000  # of all origins, about 700 bytes each
 
 
 class _Rules(NamedTuple):
     robots: RobotsTxt
     mining: tdm.TdmFile
+
+    @property
+    def count(self) -> int:
+        return self.robots.rule_count + len(self.mining.locations)
 
 
 @dataclass
@@ -31,6 +36,7 @@ class _Origin:
 
     lock: Lock = field(default_factory=Lock)
     rules: _Rules | None = None
+    rule_count: int = 0
     expires_s: float = 0.0
 
 
@@ -53,6 +59,7 @@ class Permission:
         self._clock = clock
         self._lock = Lock()
         self._origins: OrderedDict[str, _Origin] = OrderedDict()
+        self._rule_count = 0
 
     def may_ask(self, url: str) -> Decision:
         """Decide by the rules of a URL's origin; the first URL of an origin fetches them."""
@@ -77,14 +84,26 @@ class Permission:
         with self._lock:
             origin = self._origins.setdefault(name, _Origin())
             self._origins.move_to_end(name)
-            if len(self._origins) > MAX_ORIGINS:
-                self._origins.popitem(last=False)
         with origin.lock:
             if origin.rules is None or self._clock() >= origin.expires_s:
                 origin.rules = self._ask(name)
                 kept_s = FAILURE_KEPT_S if origin.rules.robots.is_unreachable else RULES_KEPT_S
                 origin.expires_s = self._clock() + kept_s
+                self._make_room(name, origin, origin.rules.count)
             return origin.rules
+
+    def _make_room(self, name: str, origin: _Origin, rule_count: int) -> None:
+        """Count the rules of an origin, and forget the least recently used ones while there are too many."""
+        with self._lock:
+            if self._origins.get(name) is origin:
+                self._rule_count += rule_count - origin.rule_count
+                origin.rule_count = rule_count
+            while len(self._origins) > 1 and self._is_full():
+                _, forgotten = self._origins.popitem(last=False)
+                self._rule_count -= forgotten.rule_count
+
+    def _is_full(self) -> bool:
+        return len(self._origins) > MAX_ORIGINS or self._rule_count > MAX_RULES
 
     def _ask(self, name: str) -> _Rules:
         """Ask for robots.txt, and for reservations where it lets us."""

@@ -1,9 +1,10 @@
 """Read robots.txt (RFC 9309); Protego matches the rules of the group that is ours.
 
 A group is ours by our name in any case, with or without a version; without one, the groups of `*` hold. An
-answer of 4xx, or redirects without end, means that there are no rules. A server that fails, says 429 or
-cannot be reached forbids everything until it answers. Rules about use stand in the same groups: the
-longest path that matches holds, the stricter of two that are equal; what may not be crawled has no use.
+answer of 4xx, or a redirect to nowhere, means that there are no rules. A server that fails, says 429, sends
+us in circles or cannot be reached forbids everything until it answers. Rules about use stand in the same
+groups: the longest path that matches holds, the stricter of two that are equal; what may not be crawled has
+no use.
 """
 
 import re
@@ -15,21 +16,30 @@ from protego import Protego
 from unclip_pipeline.scraping.answer import Evidence
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.permission.decision import NOBODY, ROBOTS, TOKEN, PlainAnswer, evidence_of
-from unclip_pipeline.scraping.permission.patterns import matches, spelled
+from unclip_pipeline.scraping.permission.patterns import Pattern
 from unclip_pipeline.scraping.permission.usage import RULES, SIGNAL, USAGE, usage_decision
 
 MAX_BYTES = 500 * 1024
 _AGENT = re.compile(r"user[- ]?agent")
 _NAME = re.compile(r"[a-z_*-]+")
 _OURS = (TOKEN, TOKEN.replace("_", "-"))
-_RULE = "rfc9309/1"
+_RFC = "rfc9309/1"
 _KINDS = {USAGE.lower(): USAGE, SIGNAL.lower(): SIGNAL}
 _NO_TRAINING = "disallowaitraining"  # draft-canel-robots-ai-control-00
+_ABOUT_USE = frozenset({*_KINDS, _NO_TRAINING})
+_FIELDS = _ABOUT_USE | {"allow", "disallow"}
 
 
 class _Line(NamedTuple):
     field: str
     value: str
+    raw: str
+
+
+class _Rule(NamedTuple):
+    field: str
+    pattern: Pattern
+    statement: str
     raw: str
 
 
@@ -41,8 +51,10 @@ class RobotsTxt:
         status = answer.status
         self.is_unreachable = status is None or status >= 500 or status < 200 or status == 429
         has_rules = status is not None and 200 <= status < 300
-        self._lines = _our_lines(_text(answer.body)) if has_rules else []
-        self._protego = Protego.parse("\n".join(["User-agent: *", *(line.raw for line in self._lines)]))
+        lines = _our_lines(_text(answer.body)) if has_rules else []
+        self.rule_count = len(lines)
+        self._rules = [_rule(line) for line in lines if line.value and line.field in _FIELDS]
+        self._protego = Protego.parse("\n".join(["User-agent: *", *(line.raw for line in lines)]))
         self._silence = NOBODY if status is None else "no rule matches" if has_rules else f"HTTP {status}"
 
     @property
@@ -57,33 +69,33 @@ class RobotsTxt:
     def evidence(self, path: str, config: ScrapeConfig) -> Iterator[Evidence]:
         """Tell what the file says of a path: whether it may be asked for, and then, how it may be used."""
         if self.is_unreachable:
-            yield evidence_of("host", self.where, ROBOTS, self._silence, "unknown", _RULE)
+            yield evidence_of("host", self.where, ROBOTS, self._silence, "unknown", _RFC)
             return
         is_allowed = self.allows(path)
         raw = self._longest(path, "allow" if is_allowed else "disallow") or self._silence
-        yield evidence_of("host", self.where, ROBOTS, raw, "allowed" if is_allowed else "refused", _RULE)
+        yield evidence_of("host", self.where, ROBOTS, raw, "allowed" if is_allowed else "refused", _RFC)
         if is_allowed:
             yield from self._use(path, config)
 
     def _longest(self, path: str, field: str) -> str | None:
         """Find the line that decided, for the record."""
-        lines = [line for line in self._lines if line.field == field and line.value]
-        found = [line for line in lines if matches(line.value, path)]
-        return max(found, key=lambda line: len(line.value)).raw if found else None
+        found = [rule for rule in self._rules if rule.field == field and rule.pattern.matches(path)]
+        return max(found, key=lambda rule: rule.pattern.length).raw if found else None
 
     def _use(self, path: str, config: ScrapeConfig) -> Iterator[Evidence]:
-        for kind, signal in _KINDS.items():
-            rules = [(*_split(line.value), line.raw) for line in self._lines if line.field == kind]
-            found = [rule for rule in rules if matches(rule[0], path)]
-            longest = max((len(spelled(pattern)) for pattern, _, _ in found), default=0)
-            for pattern, statement, raw in found:
-                if len(spelled(pattern)) == longest:
-                    decision = usage_decision(signal, statement, config.refused_usages)
-                    yield evidence_of("host", self.where, f"{ROBOTS} {signal}", raw, decision, RULES[signal])
-        for line in self._lines if config.refused_usages else ():
-            if line.field == _NO_TRAINING and line.value and matches(line.value, path):
-                signal = f"{ROBOTS} DisallowAITraining"
-                yield evidence_of("host", self.where, signal, line.raw, "refused", "robots-ai-control-00/1")
+        found = [rule for rule in self._rules if rule.field in _ABOUT_USE and rule.pattern.matches(path)]
+        for field, signal in _KINDS.items():
+            rules = [rule for rule in found if rule.field == field]
+            longest = max((rule.pattern.length for rule in rules), default=0)
+            for rule in rules:
+                if rule.pattern.length == longest:
+                    decision = usage_decision(signal, rule.statement, config.refused_usages)
+                    name = f"{ROBOTS} {signal}"
+                    yield evidence_of("host", self.where, name, rule.raw, decision, RULES[signal])
+        for rule in found if config.refused_usages else ():
+            if rule.field == _NO_TRAINING:
+                name = f"{ROBOTS} DisallowAITraining"
+                yield evidence_of("host", self.where, name, rule.raw, "refused", "robots-ai-control-00/1")
 
 
 def _text(body: bytes) -> str:
@@ -115,9 +127,11 @@ def _our_lines(text: str) -> list[_Line]:
     return ours if any(name in groups for name in _OURS) else groups.get("*", [])
 
 
-def _split(value: str) -> tuple[str, str]:
-    """Split a rule about use into path and statement; early drafts let the path of a whole host out."""
-    if not value.startswith(("/", "*/")):
-        return "/", value
-    path, *statement = value.split(maxsplit=1)
-    return path, statement[0] if statement else ""
+def _rule(line: _Line) -> _Rule:
+    """Split a rule into path and statement; early drafts of those about use let the path of a whole host out."""
+    if line.field not in _KINDS:
+        return _Rule(line.field, Pattern.of(line.value), "", line.raw)
+    if not line.value.startswith(("/", "*/")):
+        return _Rule(line.field, Pattern.of("/"), line.value, line.raw)
+    path, *statement = line.value.split(maxsplit=1)
+    return _Rule(line.field, Pattern.of(path), statement[0] if statement else "", line.raw)

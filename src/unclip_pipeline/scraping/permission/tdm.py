@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from unclip_pipeline.scraping.answer import Evidence
 from unclip_pipeline.scraping.permission.decision import PlainAnswer, evidence_of
-from unclip_pipeline.scraping.permission.patterns import matches
+from unclip_pipeline.scraping.permission.patterns import Pattern
 
 FILE, HEADER, META = "tdmrep.json", "tdm-reservation", "meta tdm-reservation"
 WELL_KNOWN = "/.well-known/tdmrep.json"
@@ -23,7 +23,7 @@ _VALUES = {"0": "allowed", "1": "refused"}
 
 
 class _Location(NamedTuple):
-    pattern: str
+    pattern: Pattern
     decision: str
     raw: str
 
@@ -53,7 +53,7 @@ class TdmFile(NamedTuple):
     def evidence(self, path: str) -> Evidence:
         """Tell what the file says of a path spelled by `path_of`."""
         for location in self.locations:
-            if matches(location.pattern, path):
+            if location.pattern.matches(path):
                 return evidence_of("host", self.where, FILE, location.raw, location.decision, _RULE)
         return evidence_of("host", self.where, FILE, self.silence or "no rule matches", "unknown", _RULE)
 
@@ -96,4 +96,4 @@ def _locations(rules: list[object]) -> Iterator[_Location]:
         pattern = location if location.startswith(("/", "*")) else f"/{location}"
         policy = f" policy {rule['tdm-policy']}" if rule.get("tdm-policy") else ""
         raw = f"{location} tdm-reservation {value}{policy}"
-        yield _Location(pattern, _VALUES.get(word, "unknown"), raw[:300])
+        yield _Location(Pattern.of(pattern), _VALUES.get(word, "unknown"), raw[:300])
