@@ -1,5 +1,6 @@
 """Every rule of reading a page, with the row it must give."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,23 @@ def test_rows_are_sorted_by_uid(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, "".join(f"<img src={n}.png alt=picture{n}>" for n in range(50)))
     uids = [pair_uid(url, caption) for url, caption in zip(rows["url"], rows["caption"], strict=True)]
     assert uids == sorted(uids) and len(set(uids)) == 50
+
+
+def test_a_page_of_many_pictures_costs_in_proportion(tmp_path: Path) -> None:
+    costs_s = {}
+    for count in (1000, 4000):
+        figures = "".join(f"<figure><img src={n}.png alt=x{n}></figure>" for n in range(count))
+        began_s = time.process_time()
+        assert len(rows_of(tmp_path / f"{count}", figures)) == count
+        costs_s[count] = time.process_time() - began_s
+    assert costs_s[4000] < 10 * costs_s[1000]  # 16 times, if every step read all others
+
+
+def test_a_licence_of_a_figure_holds_for_the_figures_inside_it_that_name_none(tmp_path: Path) -> None:
+    cc = "<figcaption><a rel=license href=https://creativecommons.org/licenses/by{}/4.0/></a></figcaption>"
+    inner = (
+        "<figure><img src=a.png alt=a></figure><figure><img src=b.png alt=b>" + cc.format("-sa") + "</figure>"
+    )
+    page = f"<figure>{inner}{cc.format('')}</figure><img src=c.png alt=c>"
+    rows = rows_of(tmp_path, page).set_index("caption")["licence"].to_dict()
+    assert rows == {"a": "CC-BY-4.0", "b": "CC-BY-SA-4.0", "c": None}

@@ -46,7 +46,7 @@ def own_address(content: bytes, tree: "HTMLTree") -> str | None:
     if match := _SAVED_FROM.search(content[:4096].decode("latin-1")):
         return match[1]
     for selector in ('link[rel~="canonical" i]', "base"):
-        for element in tree.document.query_selector_all(selector):
+        for element in _all(tree.document, selector):
             address = (element.getattr("href") or "").strip()
             if re.match("https?://[^/]", address, re.IGNORECASE):
                 return address
@@ -63,16 +63,17 @@ def _page(tree: "HTMLTree", url: str, headers: list[tuple[str, str]], lazy: Sequ
     if document is None:
         return Page(url=url, headers=headers)
     root = document.query_selector("html")
-    base = next((b.getattr("href") or "" for b in document.query_selector_all("base[href]")), "")
+    base = document.query_selector("base[href]")
+    figures = _Figures(document)
     return Page(
         url=url,
         title=tidy(tree.title),
         language=_attribute(root, "lang") or _attribute(root, "xml:lang") if root is not None else "",
-        base=base,
-        metas=[pair for meta in document.query_selector_all("meta[content]") for pair in _meta(meta)],
+        base=_attribute(base, "href") if base is not None else "",
+        metas=[pair for meta in _all(document, "meta[content]") for pair in _meta(meta)],
         headers=headers,
-        mentions=[_mention(image, lazy) for image in document.query_selector_all("img")],
-        links=[link for link, figure in _links(document) if figure is None],
+        mentions=[_mention(image, figures, lazy) for image in _all(document, "img")],
+        links=figures.outside,
         text=lambda: _visible_text(tree),
     )
 
@@ -82,17 +83,47 @@ def _meta(meta: "ElementNode") -> list[tuple[str, str]]:
     return [(name.strip().lower(), content) for key in _META_NAMES if (name := meta.getattr(key))]
 
 
-def _mention(image: "ElementNode", lazy: Sequence[str]) -> Mention:
+class _Figures:
+    """What the figures of a page say, each read once."""
+
+    def __init__(self, document: "ElementNode") -> None:
+        self.outside: list[Link] = []
+        self._links: dict[ElementNode, list[Link]] = {}
+        self._legends: dict[ElementNode, str] = {}
+        for selector, is_licence in ((_LICENCE_LINKS, True), (_CC_LINKS, False)):
+            for link in _all(document, selector):
+                if href := _attribute(link, "href"):
+                    figure = link.closest("figure")
+                    place = self.outside if figure is None else self._links.setdefault(figure, [])
+                    place.append(Link(href, is_licence))
+
+    def legend(self, figure: "ElementNode | None") -> str:
+        """Read the caption of a figure."""
+        if figure is None:
+            return ""
+        if figure not in self._legends:
+            legend = figure.query_selector("figcaption")
+            self._legends[figure] = tidy(legend.text) if legend is not None else ""
+        return self._legends[figure]
+
+    def links(self, figure: "ElementNode | None") -> tuple[Link, ...]:
+        """List the links to licences of the nearest figure that has any, going outward."""
+        while figure is not None and figure not in self._links:
+            around = figure.parent_element
+            figure = around.closest("figure") if around is not None else None
+        return tuple(self._links[figure]) if figure is not None else ()
+
+
+def _mention(image: "ElementNode", figures: _Figures, lazy: Sequence[str]) -> Mention:
     figure = image.closest("figure")
-    legend = figure.query_selector("figcaption") if figure is not None else None
     return Mention(
         sources=_sources(image, lazy),
         alt=tidy(image.getattr("alt")),
         title_attribute=tidy(image.getattr("title")),
-        figure_caption=tidy(legend.text) if legend is not None else "",
+        figure_caption=figures.legend(figure),
         width_attr=_attribute(image, "width"),
         height_attr=_attribute(image, "height"),
-        figure_links=tuple(link for link, _ in _links(figure)) if figure is not None else (),
+        figure_links=figures.links(figure),
     )
 
 
@@ -101,7 +132,7 @@ def _sources(image: "ElementNode", lazy: Sequence[str]) -> tuple[str, ...]:
     own = [*srcset(_attribute(image, "srcset")), *srcset(_attribute(image, "data-srcset"))]
     plain = [(_AS_IS, _attribute(image, name)) for name in (*lazy, "src")]
     parent = image.parent_element
-    offered = parent.query_selector_all("source") if parent is not None and parent.tag == "picture" else []
+    offered = _all(parent, "source") if parent is not None and parent.tag == "picture" else []
     pictured = [
         candidate
         for source in offered
@@ -112,15 +143,9 @@ def _sources(image: "ElementNode", lazy: Sequence[str]) -> tuple[str, ...]:
     return largest_first([*own, *plain, *pictured])
 
 
-def _links(place: "ElementNode") -> list[tuple[Link, "ElementNode | None"]]:
-    """List links to licences, each with the figure it stands in."""
-    said = [(link, True) for link in place.query_selector_all(_LICENCE_LINKS)]
-    plain = [(link, False) for link in place.query_selector_all(_CC_LINKS)]
-    return [
-        (Link(_attribute(link, "href"), is_licence), link.closest("figure"))
-        for link, is_licence in (*said, *plain)
-        if _attribute(link, "href")
-    ]
+def _all(place: "ElementNode", selector: str) -> "list[ElementNode]":
+    """Find all elements; a slice is read in one go, where each step of a loop would read the whole list."""
+    return list(place.query_selector_all(selector)[:])
 
 
 def _attribute(element: "ElementNode", name: str) -> str:

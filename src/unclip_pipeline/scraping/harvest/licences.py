@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -68,10 +69,17 @@ def licence_of(figure: Iterable[Link], page: Iterable[Link], base: str) -> Licen
 
 
 def _named(links: Iterable[Link], base: str) -> list[str]:
-    resolved = [(resolve(link.href, base, MAX_URL_CHARS)[0], link.is_licence) for link in links]
+    resolved = [
+        (_absolute(link.href, base), link.is_licence) for link in links if len(link.href) < MAX_URL_CHARS
+    ]
     urls = [(url, is_licence) for url, is_licence in resolved if url is not None]
     said = [url for url, is_licence in urls if is_licence]
     return said or [url for url, _ in urls if is_creative_commons(url)]
+
+
+@lru_cache(maxsize=1024)  # a site links the same few on every page
+def _absolute(href: str, base: str) -> str | None:
+    return resolve(href, base, MAX_URL_CHARS)[0]
 
 
 def _creative_commons(path: str) -> str | None:
