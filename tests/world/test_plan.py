@@ -10,12 +10,10 @@ from PIL import Image
 
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.permission import Permission, PlainAnswer
+from unclip_pipeline.world.opt_outs import HOST_FILES, NO_OPT_OUTS, OPT_OUTS
 from unclip_pipeline.world.pictures import Picture, picture_bytes
 from unclip_pipeline.world.plan import (
     FAULTS,
-    HOST_FILES,
-    NO_OPT_OUTS,
-    OPT_OUTS,
     TRANSFORMS,
     Entry,
     plan_world,

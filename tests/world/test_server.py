@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from unclip_pipeline.world.opt_outs import HOST_FILES, NO_OPT_OUTS, OPT_OUTS
 from unclip_pipeline.world.pictures import picture_bytes
-from unclip_pipeline.world.plan import HOST_FILES, NO_OPT_OUTS, OPT_OUTS, Entry
+from unclip_pipeline.world.plan import Entry
 from unclip_pipeline.world.scenes import WorldConfig
 from unclip_pipeline.world.server import serve
 from unclip_pipeline.world.website import picture_of, write_website

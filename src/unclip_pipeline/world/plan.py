@@ -8,6 +8,7 @@ import numpy as np
 from unclip_pipeline.corpus.uids import pair_uid
 from unclip_pipeline.seeds import seed_of, seeded_numpy
 from unclip_pipeline.world.captions import Caption, describe
+from unclip_pipeline.world.opt_outs import NO_OPT_OUTS, OPT_OUTS
 from unclip_pipeline.world.scenes import (
     Scene,
     WorldConfig,
@@ -28,28 +29,6 @@ FAULTS: dict[str, str] = {  # how a fetch is made to fail: the fate it deserves
     "empty": "scrape.empty",
     "tiny": "scrape.too_small",
 }
-HOST_FILES = ("robots.txt", "tdmrep.json")  # say for a whole host what other signals say in one answer
-OPT_OUTS = (  # signal and value; `{path}` is that of the picture
-    ("X-Robots-Tag", "noai"),
-    ("robots.txt", "Disallow: {path}"),
-    ("X-Robots-Tag", "noindex, NOIMAGEAI"),
-    ("tdm-reservation", "1"),
-    ("X-Robots-Tag", "unavailable_after: 25 Jun 2010 15:00:00 PST, noai"),
-    ("Content-Usage", "search=y, train-ai=n"),
-    ("X-Robots-Tag", "NoAI"),
-    ("tdmrep.json", "1"),
-    ("X-Robots-Tag", "noimageai"),
-    ("robots.txt", "Content-Usage: {path} train-ai=n"),
-    ("X-Robots-Tag", "noai, noimageai"),
-)
-NO_OPT_OUTS = (  # say nothing to us, or yes
-    ("X-Robots-Tag", "noindex"),
-    ("X-Robots-Tag", "nofollow, noarchive"),
-    ("X-Robots-Tag", "otherbot: noai"),
-    ("tdm-reservation", "0"),
-    ("Content-Usage", "train-ai=y, search=n"),
-    ("robots.txt", "Allow: {path}"),
-)
 TRANSFORMS = ("recompressed", "resized", "cropped", "stamped")
 LICENCES = ("CC0-1.0", "CC-BY-4.0", None)
 MAX_DRAWS = 200

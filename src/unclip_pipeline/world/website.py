@@ -13,8 +13,9 @@ from unclip_pipeline.corpus.files import atomic_folder
 from unclip_pipeline.corpus.shards import tar_bytes
 from unclip_pipeline.progress import progress
 from unclip_pipeline.world import gallery
+from unclip_pipeline.world.opt_outs import HOST_FILES
 from unclip_pipeline.world.pictures import HTML_INSTEAD, Picture, picture_bytes
-from unclip_pipeline.world.plan import HOST_FILES, Entry
+from unclip_pipeline.world.plan import Entry
 from unclip_pipeline.world.scenes import WorldConfig
 
 ROUTES = "routes.json"
