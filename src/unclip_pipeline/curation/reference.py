@@ -8,7 +8,6 @@ from jaxtyping import Float32, Int64
 
 from unclip_pipeline.corpus.embeddings import is_same_space, read_embeddings
 from unclip_pipeline.corpus.vectors import ROWS_AT_ONCE, Bank, log_mean_exp, unit
-from unclip_pipeline.seeds import seed_of
 
 Images = Float32[np.ndarray, "n d"]
 
@@ -47,20 +46,6 @@ def place_references(
         liked = (bank.scale * captions @ centres.T - chance).argmax(axis=1)
         hits += np.bincount(liked, minlength=len(centres))
     return References(centres, hits)
-
-
-def cluster_centres(images: Images, clusters: int, seed: int) -> Float32[np.ndarray, "k d"]:
-    """Place unit cluster centres by k-means; the same for the same images and seed."""
-    from sklearn.cluster import MiniBatchKMeans
-
-    if clusters > len(images):
-        raise ValueError(
-            f"filter.reference_clusters must be at most the {len(images)} images there are, got {clusters}"
-        )
-    means = MiniBatchKMeans(
-        clusters, random_state=seed_of(seed, "reference_clusters") % (1 << 32), n_init=3, batch_size=4096
-    )
-    return unit(means.fit(images).cluster_centers_)
 
 
 def read_reference(folder: Path, embedder_id: str) -> Images:

@@ -20,11 +20,11 @@ from unclip_pipeline.corpus.vectors import (
     rows_of,
     unit,
 )
+from unclip_pipeline.curation.margin import SAMPLE_PER_CLUSTER, k_means
 from unclip_pipeline.curation.pictures import Fingerprints, fingerprint, stack
-from unclip_pipeline.curation.reference import References, cluster_centres, place_references
+from unclip_pipeline.curation.reference import References, place_references
 from unclip_pipeline.seeds import seed_of
 
-FIT_ROWS = 200_000  # images that the clusters of a corpus are made from; more do not move them
 Parts = Callable[[], Iterable[Embeddings]]  # starts a new pass over the embeddings, shard by shard
 Vectors = Float32[np.ndarray, "_ d"]
 
@@ -102,9 +102,14 @@ def score_pairs(
 
 def _references(parts: Parts, uids: Sequence[str], given: Reference, bank: Bank, seed: int) -> References:
     """Make clusters of a random part of the corpus and let the references fall into them."""
-    chosen = bank_rows(len(uids), FIT_ROWS, seed_of(seed, "references"))
+    clusters = given.clusters or math.isqrt(len(uids))
+    if clusters > len(uids):
+        raise ValueError(
+            f"filter.reference_clusters must be at most the {len(uids)} images there are, got {clusters}"
+        )
+    chosen = bank_rows(len(uids), SAMPLE_PER_CLUSTER * clusters, seed_of(seed, "references"))
     images, _ = _gather(parts(), [uids[row] for row in chosen])
-    centres = cluster_centres(images, given.clusters or max(1, math.isqrt(len(uids))), seed)
+    centres = k_means(images, clusters, seed=seed)
     return place_references(centres, pictures=given.pictures, captions=given.captions, bank=bank)
 
 
