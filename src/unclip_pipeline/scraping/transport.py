@@ -103,7 +103,9 @@ class Transport:
     def _check_contact(self, wire: Wire) -> None:
         """Hold redirects to the rule that `check_contact` holds lists to."""
         if not (wire.is_own_host or self._config.contact):
-            raise ScrapeFailure("scrape.contact_missing", f"{wire.host} is not asked: scrape.contact is empty")
+            raise ScrapeFailure(
+                "scrape.contact_missing", f"{wire.host} is not asked: scrape.contact is empty"
+            )
 
     def _wire(self, address: Address, clock: Clock, max_bytes: int) -> Wire:
         is_own = is_private_host(address.host, address.port, self._config.private_hosts)
