@@ -105,6 +105,49 @@ def test_pictures_that_the_ledger_keeps_must_be_in_the_shards(corpus, tmp_path):
         read_pictures(corpus[0], [corpus[1]["uid"][0], "f" * 16], 16, tmp_path / "store.npy")
 
 
+def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path):
+    shards, ledger = toy_corpus(tmp_path / "shards", 12, shards=1)
+    samples = list(read_shard(shards / "00000.tar"))
+    samples[4] = samples[4]._replace(image=b"no image")
+    write_shard(shards / "00000.tar", samples)
+    pictures = read_pictures(shards, ledger["uid"].tolist(), 16, tmp_path / "store.npy")
+    assert pictures.uids == [sample.uid for sample in samples if sample is not samples[4]]
+    assert pictures.images.shape == (11, 3, 16, 16) and pictures.images.any(axis=(1, 2, 3)).all()
+
+
+def test_retrieval_counts_each_picture_that_finds_its_own_caption():
+    class Numbers(Encoder):
+        """A picture's vector points where its first pixel says, a caption's where it says itself."""
+
+        def __init__(self):
+            pass
+
+        def images(self, pixels):
+            return torch.eye(64)[pixels[:, 0, 0, 0].long()]
+
+        def texts(self, captions):
+            return torch.eye(64)[[int(caption) for caption in captions]]
+
+    images = torch.zeros(64, 3, 4, 4, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.arange(64)
+    images[:16, 0, 0, 0] = (torch.arange(16) + 1) % 16  # a quarter shows what its neighbour says
+    pictures = Pictures(["u"] * 64, [str(number) for number in range(64)], images.numpy())
+    found = retrieve(Numbers(), pictures)
+    assert found.metrics["retrieval_at_1"] == 0.75 and found.metrics["retrieval_chance"] == 1 / 64
+    assert found.metrics["retrieval_at_1_low"] < 0.75 < found.metrics["retrieval_at_1_high"]
+    assert found.chosen[:3].tolist() == [1, 2, 3] and found.chosen[63] == 63
+
+
+def test_too_few_pictures_to_choose_among_give_no_retrieval():
+    class Never(Encoder):
+        def __init__(self):
+            pass
+
+    pictures = Pictures(["u"] * 63, ["a"] * 63, torch.zeros(63, 3, 4, 4, dtype=torch.uint8).numpy())
+    found = retrieve(Never(), pictures)
+    assert found.metrics["retrieval_at_1_n"] == 0 and not len(found.chosen)
+
+
 def test_a_named_encoder_is_validated_but_not_trained(corpus, tmp_path):
     trained, _, _ = nodes.train_clip(
         *corpus, tmp_path / "a", CONFIG, ClipTraining(images=64, batch_size=64, warmup_images=0), 0

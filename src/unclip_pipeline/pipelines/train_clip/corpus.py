@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import UInt8
 
 from unclip_pipeline.corpus.fates import KEPT
-from unclip_pipeline.corpus.images import decode_rgb, to_square
+from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb, to_square
 from unclip_pipeline.corpus.shards import read_shard, shard_paths
 from unclip_pipeline.progress import progress
 from unclip_pipeline.seeds import seed_of
@@ -38,21 +38,29 @@ def split_validation(uids: Sequence[str], share: float) -> tuple[list[str], list
 
 
 def read_pictures(raw_shards: Path, uids: Collection[str], side_px: int, store: Path) -> Pictures:
-    """Decode these pictures into an array in the file `store`, which the system pages as it is read."""
-    wanted, found, captions = frozenset(uids), [], []
+    """Decode these pictures into an array in the file `store`, which the system pages as it is read.
+
+    What cannot be decoded is left out, as the filter will: shards of other origin may hold such bytes.
+    """
+    wanted, found, captions, broken = frozenset(uids), [], [], set()
     store.parent.mkdir(parents=True, exist_ok=True)
     shape = (len(wanted), 3, side_px, side_px)
     images = np.lib.format.open_memmap(store, "w+", np.uint8, shape)
     for path in progress(shard_paths(raw_shards), label="train_clip: decoding", unit="shard"):
         for sample in read_shard(path):
-            if sample.uid in wanted:
-                images[len(found)] = to_square(decode_rgb(sample.image), side_px).transpose(2, 0, 1)
-                found.append(sample.uid)
-                captions.append(sample.caption)
-    if len(found) < len(wanted):
-        missing = sorted(wanted - set(found))
+            if sample.uid not in wanted:
+                continue
+            try:
+                picture = decode_rgb(sample.image)
+            except ImageDecodeError:
+                broken.add(sample.uid)
+                continue
+            images[len(found)] = to_square(picture, side_px).transpose(2, 0, 1)
+            found.append(sample.uid)
+            captions.append(sample.caption)
+    if missing := sorted(wanted - broken - set(found)):
         raise ValueError(
             f"the shards lack {len(missing)} of {len(wanted)} pictures that the scrape ledger keeps, such as "
             f"{missing[:3]}; run the pipeline `scrape` again"
         )
-    return Pictures(found, captions, images)
+    return Pictures(found, captions, images[: len(found)])
