@@ -20,12 +20,13 @@ from unclip_pipeline.curation.registration import Views, apply_warp, identity, m
 from unclip_pipeline.progress import progress
 
 PAIRS_AT_ONCE = 1024
+MARK_SHARE = 0.08  # of a thumbnail, that an overlaid mark may cover
 BLOCK_PX = 8  # grain is correlated block by block, and the median of the blocks counts
 MIN_GRAIN_PX = 24  # pixels without structure that a block needs to count
 MIN_GRAIN = 0.5  # root mean square of 255 that a block needs to count: saturated white has none
 MIN_BLOCKS = 6
 FEW_BLOCKS = 2  # from here to MIN_BLOCKS, blocks count two thirds and all pixels together must agree
-UNRELATED_BLOCKS, UNRELATED_GRAIN = 24, 0.1  # so many blocks with so little in common: another picture
+UNRELATED_BLOCKS, UNRELATED_GRAIN = 24, 0.065  # so many blocks with so little in common: another picture
 EVEN_GRAIN = 0.8  # compression takes grain from one of two; two first-hand pictures have as much
 MAX_STRUCTURE = 6.0  # range of the smoothed view around a pixel that is not structure, of 255
 GRAIN_UNIT = 1 / 8  # grain is kept in eighths of a level, up to 16 levels
@@ -40,6 +41,7 @@ class CellDifference(NamedTuple):
     """How far the thumbnails of a pair differ, of 255; 0 is the same."""
 
     median: Float[np.ndarray, " n"]
+    beside_mark: Float[np.ndarray, " n"]  # the largest but for the worst 8%, which a mark may cover
     largest: Float[np.ndarray, " n"]
     tones: Float[np.ndarray, " n"]  # the same wherever the cells lie: copies that were cropped keep tones
 
@@ -54,13 +56,15 @@ class Grain(NamedTuple):
 def cell_difference(prints: Fingerprints, pairs: Pairs) -> CellDifference:
     """Compare thumbnails cell by cell, and by the closest 30% of their sorted tones."""
     tones = np.sort(prints.cells.mean(axis=3, dtype=np.float32).reshape(len(prints.uid), -1), axis=1)
-    found = np.empty((3, len(pairs)))
+    found = np.empty((4, len(pairs)))
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         some = slice(start, start + PAIRS_AT_ONCE)
         a, b = pairs.first[some], pairs.second[some]
         cells = np.sort(mean_difference(prints.cells[a], prints.cells[b]).reshape(len(a), -1), axis=1)
         shades = np.partition(np.abs(tones[a] - tones[b]), int(0.3 * tones.shape[1]), axis=1)
-        found[:, some] = cells[:, cells.shape[1] // 2], cells[:, -1], shades[:, int(0.3 * tones.shape[1])]
+        middle, mark = cells.shape[1] // 2, int((1 - MARK_SHARE) * cells.shape[1])
+        found[:3, some] = cells[:, middle], cells[:, mark], cells[:, -1]
+        found[3, some] = shades[:, int(0.3 * tones.shape[1])]
     return CellDifference(*found)
 
 
