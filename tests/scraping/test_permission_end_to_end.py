@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from hostile_web import RULES, HostileWeb, encoded, hostile_web, message, picture
+from sites import answers, scraped
 
 from unclip_pipeline.scraping import ScrapeConfig
 from unclip_pipeline.scraping.answer import Body
@@ -183,3 +184,16 @@ def test_where_unknown_is_refused_the_fetcher_keeps_only_what_is_allowed():
         assert isinstance(fetched(web, "/a", fetcher), Body)
         assert fetched(web, "/b", fetcher).fate == "scrape.permission_unknown"
     assert order.count("/b") == 1
+
+
+def test_a_run_of_many_shards_asks_an_origin_once_and_accounts_for_what_it_said(tmp_path):
+    robots = message(200, b"User-agent: *\nDisallow: /1\nContent-Usage: /2$ train-ai=y\n")
+    with hostile_web(answers() | {ROBOTS: robots}) as web:
+        found = scraped(web, tmp_path / "shards")
+        refused = found.ledger[found.ledger["fate"] == "scrape.opted_out"]
+        assert {url.rpartition("/")[2] for url in refused["url"]} == {"1", *map(str, range(10, 20))}
+        assert web.rule_hits == {ROBOTS: 1, RESERVATIONS: 1}  # from one process, for six shards
+        assert not {path for path in web.hits if path.startswith("/1")}
+        allowed = found.evidence[found.evidence["decision"] == "allowed"]
+        assert {"Content-Usage: /2$ train-ai=y", "no rule matches"} == set(allowed["raw"])
+        assert "Disallow: /1" in set(found.evidence["raw"])
