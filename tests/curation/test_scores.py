@@ -133,6 +133,13 @@ def test_fingerprints_of_several_shards_come_in_the_wanted_order(shards):
     assert joined.hash[1] == parts[1].hash[0]
 
 
+def test_a_picture_that_cannot_be_decoded_has_no_fingerprint(tmp_path):
+    samples = [_sample(0), _sample(1)._replace(image=b"no image"), _sample(2)]
+    write_shard(tmp_path / "00000.tar", samples)
+    found = shard_fingerprints(tmp_path / "00000.tar")
+    assert found.uid.tolist() == [samples[0].uid, samples[2].uid]
+
+
 def ledger() -> pd.DataFrame:
     uids = [f"{number:016x}" for number in range(6)]
     captions = [f"a picture of {number}" for number in range(6)]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float32
 
 from unclip_pipeline.corpus.embeddings import Embeddings
-from unclip_pipeline.corpus.images import decode_rgb
+from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb
 from unclip_pipeline.corpus.shards import read_shard
 from unclip_pipeline.corpus.vectors import (
     Bank,
@@ -30,8 +31,12 @@ Vectors = Float32[np.ndarray, "_ d"]
 
 
 def shard_fingerprints(shard: Path) -> Fingerprints:
-    """Take the fingerprint of every image of a shard."""
-    return stack([(sample.uid, fingerprint(decode_rgb(sample.image))) for sample in read_shard(shard)])
+    """Take the fingerprint of every image of a shard that can be decoded; the filter ends the others."""
+    found = []
+    for sample in read_shard(shard):
+        with suppress(ImageDecodeError):
+            found.append((sample.uid, fingerprint(decode_rgb(sample.image))))
+    return stack(found)
 
 
 def join_fingerprints(parts: list[Fingerprints], uids: list[str]) -> Fingerprints:
