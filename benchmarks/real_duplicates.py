@@ -23,10 +23,10 @@ from unclip_pipeline.clip.encoder import Encoder, load_encoder
 from unclip_pipeline.corpus.images import decode_rgb, to_square
 from unclip_pipeline.corpus.intervals import wilson
 from unclip_pipeline.corpus.vectors import unit
+from unclip_pipeline.curation.cover import greedy_cover
 from unclip_pipeline.curation.duplicate_config import DuplicateConfig
-from unclip_pipeline.curation.duplicates import greedy_cover
 from unclip_pipeline.curation.hash_bands import hash_pairs
-from unclip_pipeline.curation.links import judge_pairs, links_of, near_pairs
+from unclip_pipeline.curation.links import judge_pairs, near_pairs
 from unclip_pipeline.curation.pairs import Pairs
 from unclip_pipeline.curation.pictures import Fingerprints, fingerprint, stack
 from unclip_pipeline.curation.same_picture import cell_difference
@@ -134,7 +134,8 @@ def link(prints: Fingerprints, vectors: np.ndarray, config: DuplicateConfig) -> 
     near = near_pairs(vectors, config)
     yield f"cosine alone, {config.min_cosine}", near
     yield "cosine alone, 0.96", near_pairs(vectors, DuplicateConfig(min_cosine=0.96))
-    yield "the pipeline", links_of(judge_pairs(near, vectors, prints, config)).pairs
+    judged = judge_pairs(near, vectors, prints, config)
+    yield "the pipeline", judged.pairs.where(judged.same)
 
 
 def score(planted: Planted, pairs: Pairs) -> Iterator[tuple[str, float, int, float, int]]:

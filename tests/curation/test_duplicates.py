@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unclip_pipeline.curation.cover import greedy_cover, rank
 from unclip_pipeline.curation.duplicate_config import DuplicateConfig
-from unclip_pipeline.curation.duplicates import find_duplicates, greedy_cover, rank
+from unclip_pipeline.curation.duplicates import find_duplicates
 from unclip_pipeline.curation.pairs import Pairs
 from unclip_pipeline.curation.pictures import fingerprint, stack
 from unclip_pipeline.seeds import seeded_numpy
@@ -106,7 +107,7 @@ def test_every_kind_of_copy_is_dropped_for_what_is_kept_and_says_why():
     fainter = (original * 0.99).astype(np.uint8)
     vectors, prints = planted([original, original, stamped, fainter, picture(1)], [0, 0, 0, 0, 1])
     rows = table(sha256=["a", "a", "b", "c", "d"])
-    verdicts = find_duplicates(rows, vectors, prints, DuplicateConfig()).set_index("uid")
+    verdicts = find_duplicates(rows, vectors, prints, DuplicateConfig()).verdicts.set_index("uid")
     uid = rows["uid"].tolist()
     assert verdicts["fate"].tolist() == [
         "kept", "deduplicate.exact", "deduplicate.semantic", "deduplicate.perceptual", "kept",
@@ -121,9 +122,9 @@ def test_equal_content_drawn_afresh_survives_unless_the_cosine_alone_decides():
     again = (picture(0) * 0.0 + 128 + 4 * seeded_numpy(9, "n").standard_normal((64, 64, 3))).astype(np.uint8)
     vectors, prints = planted([picture(0), again, picture(1)], [0, 0, 1])
     rows = table(sha256=["a", "b", "c"])
-    looked_at = find_duplicates(rows, vectors, prints, DuplicateConfig())
+    looked_at = find_duplicates(rows, vectors, prints, DuplicateConfig()).verdicts
     assert (looked_at["fate"] == "kept").all()
-    trusted = find_duplicates(rows, vectors, prints, DuplicateConfig(min_grain=0.0))
+    trusted = find_duplicates(rows, vectors, prints, DuplicateConfig(min_grain=0.0)).verdicts
     assert trusted["fate"].tolist() == ["kept", "deduplicate.semantic", "kept"]
 
 
@@ -131,21 +132,21 @@ def test_the_same_template_with_other_content_survives():
     other = picture(0)
     other[16:32, 16:32] = 255 - other[16:32, 16:32]
     vectors, prints = planted([picture(0), other], [0, 1])  # all but a corner alike, embeddings apart
-    verdicts = find_duplicates(table(sha256=["a", "b"]), vectors, prints, DuplicateConfig())
+    verdicts = find_duplicates(table(sha256=["a", "b"]), vectors, prints, DuplicateConfig()).verdicts
     assert (verdicts["fate"] == "kept").all()
 
 
 def test_a_training_copy_gives_way_to_the_held_out_picture():
     vectors, prints = planted([picture(0), picture(0)], [0, 0])
     rows = table(sha256=["a", "b"], split=["train", "heldout"], similarity=[0.9, 0.1])
-    verdicts = find_duplicates(rows, vectors, prints, DuplicateConfig())
+    verdicts = find_duplicates(rows, vectors, prints, DuplicateConfig()).verdicts
     assert verdicts["duplicate_of"].tolist() == [rows["uid"][1], None]
 
 
 def test_copies_of_a_dropped_picture_name_a_kept_one():
     smaller = (picture(0) * 0.99).astype(np.uint8)
     vectors, prints = planted([picture(0), smaller, smaller], [0, 0, 0])
-    verdicts = find_duplicates(table(sha256=["a", "b", "b"]), vectors, prints, DuplicateConfig())
+    verdicts = find_duplicates(table(sha256=["a", "b", "b"]), vectors, prints, DuplicateConfig()).verdicts
     kept = set(verdicts.loc[verdicts["fate"] == "kept", "uid"])
     assert len(kept) == 1
     assert set(verdicts["duplicate_of"].dropna()) == kept
@@ -161,8 +162,10 @@ def test_the_order_of_rows_changes_nothing():
         vectors[turned],
         type(prints)(*(column[turned] for column in prints)),
         DuplicateConfig(),
+    ).verdicts
+    pd.testing.assert_frame_equal(
+        shuffled, find_duplicates(rows, vectors, prints, DuplicateConfig()).verdicts
     )
-    pd.testing.assert_frame_equal(shuffled, find_duplicates(rows, vectors, prints, DuplicateConfig()))
 
 
 @pytest.mark.parametrize("wrong", [{"min_cosine": 1.5}, {"max_hash_bits": 40}, {"min_grain": 1.0}])
@@ -177,5 +180,5 @@ def test_the_picture_that_others_were_made_from_stands_for_them_all():
     left[:, :20], right[:, 44:] = 255, 0  # each shares plain grain with the original, hardly with the other
     vectors, prints = planted([left, right, original], [0, 0, 0])
     rows = table(sha256=["a", "b", "c"], similarity=[0.9, 0.8, 0.1])
-    verdicts = find_duplicates(rows, vectors, prints, DuplicateConfig())
+    verdicts = find_duplicates(rows, vectors, prints, DuplicateConfig()).verdicts
     assert verdicts["duplicate_of"].tolist() == [rows["uid"][2], rows["uid"][2], None]

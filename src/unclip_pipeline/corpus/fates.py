@@ -50,6 +50,7 @@ FATES: frozenset[str] = frozenset(
         "filter.unsafe",
         "filter.watermark",
         "deduplicate.exact",
+        "deduplicate.near_heldout",
         "deduplicate.perceptual",
         "deduplicate.semantic",
     }

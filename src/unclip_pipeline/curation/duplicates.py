@@ -1,98 +1,116 @@
 """Duplicates: found three ways, dropped only for a picture that is kept, which is named."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.intervals import share_metrics
+from unclip_pipeline.curation.cover import greedy_cover, hubs_first, rank, renumbered
+from unclip_pipeline.curation.decontamination import heldout_pairs, prove_decontaminated, too_near
 from unclip_pipeline.curation.duplicate_config import DuplicateConfig
-from unclip_pipeline.curation.links import Links, judge_pairs, links_of, near_pairs
-from unclip_pipeline.curation.pairs import Pairs
+from unclip_pipeline.curation.families import family_metrics, find_families
+from unclip_pipeline.curation.links import Candidates, Links, judge_pairs, links_of, near_pairs
+from unclip_pipeline.curation.neighbours import probe_recall
+from unclip_pipeline.curation.pairs import union
 from unclip_pipeline.curation.pictures import Fingerprints
 
-REASONS = ("exact", "perceptual", "semantic")
+REASONS = ("exact", "perceptual", "semantic", "near_heldout")
 
 
-def rank(rows: pd.DataFrame) -> Int[np.ndarray, " n"]:
-    """Order rows from the one that is kept first: held out, then most similar, largest, longest caption.
+class Findings(NamedTuple):
+    """What became of every row, the families among those kept, and figures that say how far to trust it."""
 
-    Held-out rows come first so that no training image is a near-duplicate of one; the uid breaks ties.
-    """
-    keys = pd.DataFrame(
-        {
-            "heldout": rows["split"] != "heldout",
-            "similarity": -rows["similarity"],
-            "pixels": -(rows["width"] * rows["height"]).astype("float64"),
-            "caption": -rows["caption"].str.len(),
-            "uid": rows["uid"],
-        }
-    )
-    return keys.reset_index(drop=True).sort_values(list(keys)).index.to_numpy()
+    verdicts: pd.DataFrame
+    families: pd.DataFrame
+    metrics: dict[str, int | float]
 
 
-def greedy_cover(n: int, pairs: Pairs, strength: Float[np.ndarray, " m"]) -> Int[np.ndarray, " n"]:
-    """Name for each of n ranked rows what stands for it: itself, or the kept neighbour it is closest to.
+class Distinct(NamedTuple):
+    """Rows of distinct bytes in the order of their rank, with what they are compared by."""
 
-    A row is dropped only if a kept row of higher rank is its neighbour, so every dropped row has one and no
-    two kept rows are neighbours.
-    """
-    standing = np.arange(n)
-    order = np.lexsort((-strength, pairs.second))
-    first, second = pairs.first[order], pairs.second[order]
-    starts = np.flatnonzero(np.diff(second, prepend=-1))
-    for start, end in zip(starts, np.append(starts, len(second))[1:], strict=True):
-        neighbours = first[start:end]
-        kept = neighbours[standing[neighbours] == neighbours]
-        if len(kept):
-            standing[second[start]] = kept[0]
-    return standing
+    rows: pd.DataFrame
+    heldout: Bool[np.ndarray, " n"]
+    vectors: Float32[np.ndarray, "n d"]
+    prints: Fingerprints
+
+    def where(self, kept: Bool[np.ndarray, " n"]) -> "Distinct":
+        """Choose rows by mask."""
+        prints = Fingerprints(*(column[kept] for column in self.prints))
+        return Distinct(self.rows[kept], self.heldout[kept], self.vectors[kept], prints)
 
 
 def find_duplicates(
-    rows: pd.DataFrame, vectors: Float32[np.ndarray, "n d"], prints: Fingerprints, config: DuplicateConfig
-) -> pd.DataFrame:
+    rows: pd.DataFrame,
+    vectors: Float32[np.ndarray, "n d"],
+    prints: Fingerprints,
+    config: DuplicateConfig,
+    *,
+    seed: int = 0,
+) -> Findings:
     """Give every row a fate, and every dropped row the kept one that stands for it.
 
     `rows` needs uid, split, similarity, width, height, caption, sha256; unit vectors and fingerprints are
-    in the same order. Only the first of each set of exact copies is compared further.
+    in the same order. Only the first of each set of exact copies is compared further. Raises where a
+    training picture is left that is one of the held-out ones.
     """
     order = rank(rows)
     ranked = rows.iloc[order].reset_index(drop=True)
-    original = _first_of(ranked["sha256"])
-    unique, place = np.unique(original, return_inverse=True)
-    chosen = order[unique]
-    looked_at = Fingerprints(*(column[chosen] for column in prints))
-    links = links_of(judge_pairs(near_pairs(vectors[chosen], config), vectors[chosen], looked_at, config))
-    hubs = _hubs_first((ranked["split"] == "heldout").to_numpy()[unique], links.pairs)
+    unique, place = np.unique(_first_of(ranked["sha256"]), return_inverse=True)
+    distinct = _distinct(ranked.iloc[unique], vectors[order[unique]], prints, order[unique])
+    candidates, metrics = _search(distinct, config, seed)
+    links = links_of(candidates, too_near(candidates, distinct.heldout, config))
+    hubs = hubs_first(distinct.heldout, links.pairs)
     standing = np.empty(len(unique), np.int64)
-    standing[hubs] = hubs[greedy_cover(len(unique), _renumbered(links.pairs, hubs), links.cosine)]
+    standing[hubs] = hubs[greedy_cover(len(unique), renumbered(links.pairs, hubs), links.cosine)]
     reason = _reasons(links, standing)[place]
     stands_for = unique[standing[place]]
     reason = np.where((reason == "") & (stands_for != np.arange(len(ranked))), "exact", reason)
     cosine = np.einsum("nd,nd->n", vectors[order], vectors[order[stands_for]])
-    return _verdicts(ranked["uid"].to_numpy(), stands_for, reason, cosine)
+    verdicts = _verdicts(ranked["uid"].to_numpy(), stands_for, reason, cosine)
+    kept = standing == np.arange(len(standing))
+    families = find_families(distinct.rows, kept, candidates, config)
+    left = distinct.where(kept)
+    proof = prove_decontaminated(left.rows, left.vectors, left.prints, config)
+    gave_way = (ranked["split"] == "train") & (ranked["split"].iloc[stands_for] == "heldout").to_numpy()
+    metrics |= duplicate_metrics(verdicts) | family_metrics(families) | proof
+    return Findings(verdicts, families, metrics | {"dropped_for_heldout": int(gave_way.sum())})
+
+
+def _distinct(
+    rows: pd.DataFrame,
+    vectors: Float32[np.ndarray, "m d"],
+    prints: Fingerprints,
+    chosen: Int[np.ndarray, " m"],
+) -> Distinct:
+    looked_at = Fingerprints(*(column[chosen] for column in prints))
+    heldout = (rows["split"] == "heldout").to_numpy()
+    return Distinct(rows.reset_index(drop=True), heldout, vectors, looked_at)
+
+
+def _search(
+    distinct: Distinct, config: DuplicateConfig, seed: int
+) -> tuple[Candidates, dict[str, int | float]]:
+    """Find near pairs and look at them closely; measure what share of them was found."""
+    near = near_pairs(distinct.vectors, config, seed=seed)
+    probe = probe_recall(
+        distinct.vectors,
+        near,
+        config.min_cosine,
+        rows=config.probe_rows,
+        seed=seed,
+        max_memory_mb=config.max_memory_mb,
+    )
+    near = union(len(distinct.rows), near, heldout_pairs(distinct.heldout, distinct.vectors, config))
+    return judge_pairs(near, distinct.vectors, distinct.prints, config), probe
 
 
 def _first_of(values: pd.Series) -> Int[np.ndarray, " n"]:
     """Give for each row the first row with the same value."""
     rows = pd.Series(np.arange(len(values)), index=values.index)
     return rows.groupby(values).transform("first").to_numpy()
-
-
-def _hubs_first(heldout: Bool[np.ndarray, " n"], pairs: Pairs) -> Int[np.ndarray, " n"]:
-    """Reorder ranked rows: held-out ones still first, then those that most others are copies of.
-
-    A cropped and a stamped copy may not look alike, while the picture they were made from stands for both.
-    """
-    degree = np.bincount(np.concatenate([pairs.first, pairs.second]), minlength=len(heldout))
-    return np.lexsort((np.arange(len(heldout)), -degree, ~heldout))
-
-
-def _renumbered(pairs: Pairs, order: Int[np.ndarray, " n"]) -> Pairs:
-    place = np.argsort(order)
-    first, second = place[pairs.first], place[pairs.second]
-    return Pairs(np.minimum(first, second), np.maximum(first, second))
 
 
 def _reasons(links: Links, standing: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:

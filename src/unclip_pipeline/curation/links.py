@@ -26,6 +26,7 @@ class Candidates(NamedTuple):
     cosine: Float[np.ndarray, " n"]
     perceptual: Bool[np.ndarray, " n"]  # one picture: the thumbnails say so
     semantic: Bool[np.ndarray, " n"]  # one picture: embedding and grain say so
+    median_cell: Float[np.ndarray, " n"]  # how far the middle cell of their thumbnails differs, of 255
 
     @property
     def same(self) -> Bool[np.ndarray, " n"]:
@@ -41,9 +42,9 @@ class Links(NamedTuple):
     reason: Shaped[np.ndarray, " n"]
 
 
-def near_pairs(vectors: Vectors, config: DuplicateConfig) -> Pairs:
+def near_pairs(vectors: Vectors, config: DuplicateConfig, *, seed: int = 0) -> Pairs:
     """Find the pairs whose embeddings are near enough for a close look."""
-    return cosine_pairs(vectors, config.min_cosine, config.search)
+    return cosine_pairs(vectors, config.min_cosine, config.search, seed=seed)
 
 
 def judge_pairs(near: Pairs, vectors: Vectors, prints: Fingerprints, config: DuplicateConfig) -> Candidates:
@@ -56,18 +57,19 @@ def judge_pairs(near: Pairs, vectors: Vectors, prints: Fingerprints, config: Dup
     alike = (cells.largest <= config.max_cell_difference) | marked
     reaches = cosine >= config.min_cosine
     if config.min_grain == 0:
-        return Candidates(pairs, cosine, alike, reaches & ~alike)
+        return Candidates(pairs, cosine, alike, reaches & ~alike, cells.median)
     reader = GrainReader(prints.view)
     perceptual = alike & ~_refuted(reader, pairs, alike & (cells.largest > SURE_CELL_DIFFERENCE))
     semantic = _share_grain(reader, pairs, cells, reaches & ~alike, config.min_grain)
-    return Candidates(pairs, cosine, perceptual, semantic)
+    return Candidates(pairs, cosine, perceptual, semantic, cells.median)
 
 
-def links_of(candidates: Candidates) -> Links:
-    """Choose the pairs that are one picture."""
-    same = candidates.same
-    reason = np.where(candidates.perceptual[same], "perceptual", "semantic")
-    return Links(candidates.pairs.where(same), candidates.cosine[same], reason)
+def links_of(candidates: Candidates, contaminating: Bool[np.ndarray, " n"]) -> Links:
+    """Choose the pairs that are one picture, and those too near a held-out one."""
+    chosen = candidates.same | contaminating
+    reason = np.where(candidates.perceptual, "perceptual", "semantic").astype(object)
+    reason[contaminating & ~candidates.same] = "near_heldout"
+    return Links(candidates.pairs.where(chosen), candidates.cosine[chosen], reason[chosen])
 
 
 def cosines(vectors: Vectors, pairs: Pairs) -> Float[np.ndarray, " m"]:

@@ -38,7 +38,7 @@ def deduplicate(
     found = read_embeddings(embeddings)
     uids = rows["uid"].tolist()
     vectors = unit(found.image[rows_of(found.uid, uids, what="the embeddings")], uids)
-    verdicts = find_duplicates(rows, vectors, prints, config)
+    verdicts = find_duplicates(rows, vectors, prints, config).verdicts
     check_accounted(rows["uid"], verdicts, stage="deduplicate")
     return verdicts, duplicate_metrics(verdicts)
 
