@@ -9,7 +9,7 @@ from pathlib import Path
 from hostile_web import encoded, endless, hostile_web, message
 from PIL import Image
 
-NOISE = bytes(range(256)) * (23 * 4096)  # 23 MiB, which is no image
+NOISE = bytes(range(256)) * (19 * 4096)  # 19 MiB, which is no image
 ANSWERS = {
     "noise": (lambda: message(200, NOISE), 12, "scrape.not_an_image"),
     "endless": (lambda: endless, 4, "scrape.too_large"),
@@ -22,7 +22,10 @@ ANSWERS = {
         lambda: message(200, encoded(Image.new("RGB", (4500, 4000)), "JPEG", progressive=True, subsampling=0)),
         1, "scrape.too_large",
     ),
-    "transparent": (lambda: message(200, encoded(Image.new("RGBA", (5000, 5000)), compress_level=1)), 1, "kept alpha resized"),
+    "transparent": (
+        lambda: message(200, encoded(Image.new("RGBA", (5000, 5000)), compress_level=1)),
+        1, "kept alpha resized",
+    ),
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from unclip_pipeline.corpus.colour import Transform, to_srgb
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 MAX_PIXELS = 100_000_000
 MAX_SCANS = 300  # of a JPEG: each goes over the whole picture, and costs a few bytes
-BAND_PIXELS = 2_000_000
+BAND_PIXELS = 500_000
 _BYTES_PER_PIXEL = {"WEBP": 17, "AVIF": 10}  # that the decoder takes at its peak [measured]; 4 of all others
 _TURNS = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
