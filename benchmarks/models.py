@@ -12,16 +12,22 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from unclip_pipeline.diffusion.guidance import clipped, guided
 from unclip_pipeline.diffusion.process import Denoised, Denoiser
 from unclip_pipeline.diffusion.samplers import ddim
 from unclip_pipeline.diffusion.schedule import cosine_schedule, sampling_steps
 from unclip_pipeline.export.prior import prior_to_diffusers
+from unclip_pipeline.export.unet import decoder_to_diffusers, upsampler_to_diffusers
+from unclip_pipeline.models.condition import Condition
 from unclip_pipeline.models.prior import Prior, PriorConfig, Text
+from unclip_pipeline.models.unet import Unet
+from unclip_pipeline.models.unet_config import UnetConfig
 
 EMBEDDING = 128
 CONTEXT = 77
+SIDE_PX = 32
 LONGEST, SHORTEST = 32, 9  # tokens of the captions; their mean is 20.5
 
 
@@ -37,6 +43,8 @@ def main() -> None:
     )
     prior_training(options.rounds)
     prior_sampling(options.rounds)
+    decoder_training(options.rounds)
+    text_to_picture(options.rounds)
 
 
 def prior_training(rounds: int, batch: int = 32) -> None:
@@ -85,6 +93,139 @@ def prior_sampling(rounds: int, batch: int = 8, count: int = 25) -> None:
     show_equal("prior samples", prefixed(), as_diffusers(), tolerance=1e-4)
     found = measured({"diffusers": as_diffusers, "ours, prefix once a caption": prefixed}, rounds)
     show(f"prior, {count} guided steps, {batch} captions", found, bar=10)
+
+
+def decoder_training(rounds: int, batch: int = 4) -> None:
+    """One optimizer step of the decoder, and the share of the machine's matrix products it reaches."""
+    ours, theirs = decoders()
+    whole, x_t, t = captions(batch), noise(batch, 3, SIDE_PX, SIDE_PX, seed=6), steps(batch)
+    short = trimmed(whole)
+    images = noise(batch, EMBEDDING, seed=7)
+
+    def ask(model: nn.Module) -> Tensor:
+        return model(x_t, t, Condition(images, short.embedding, short.hidden, short.mask))
+
+    show_equal("decoder", ask(ours), projected(theirs, ours, x_t, t, images, whole)[:, :3])
+    found = measured(
+        {
+            "diffusers": training(theirs, lambda model: projected(model, ours, x_t, t, images, whole)),
+            "ours, trimmed": training(ours, ask),
+        },
+        rounds,
+    )
+    show(f"decoder, train step, {batch} pictures", found, bar=1.15)
+    with FlopCounterMode(display=False) as counter:
+        ask(ours).square().mean().backward()
+    reached = counter.get_total_flops() / found["ours, trimmed"]
+    peak = matrix_peak(rounds)
+    print(
+        f"  ours reaches {reached / 1e9:.0f} of {peak / 1e9:.0f} GFLOP/s of matrix products: {reached / peak:.0%}"
+    )
+
+
+def text_to_picture(rounds: int, batch: int = 4, count: int = 10) -> None:
+    """From caption states to pictures of both sizes: prior, decoder (both guided), upsampler; equal steps."""
+    (prior, their_prior), (decoder, their_decoder), (upsampler, their_upsampler) = (
+        priors(),
+        decoders(),
+        upsamplers(),
+    )
+    text, empty, schedule = captions(batch), captions(1), cosine_schedule()
+    nothing = Text(*(part.expand(batch, *part.shape[1:]) for part in empty))
+    no_image = decoder.embed.null_embedding
+    starts = [noise(batch, EMBEDDING, seed=8), noise(batch, 3, SIDE_PX, SIDE_PX, seed=9)]
+    starts.append(noise(batch, 3, 2 * SIDE_PX, 2 * SIDE_PX, seed=10))
+
+    def sample(start: Tensor, told: Denoiser, untold: Denoiser | None = None) -> Tensor:
+        denoise = told if untold is None else guided(told, untold, 2.0)
+        return ddim(clipped(denoise, 5.0), start, sampling_steps(schedule, count), schedule)
+
+    def enlarged(small: Tensor) -> Tensor:
+        return nn.functional.interpolate(small, scale_factor=2.0, mode="bicubic")
+
+    @torch.no_grad()
+    def as_diffusers() -> Tensor:
+        z = sample(
+            starts[0],
+            lambda x, t: Denoised(asked(their_prior, x, t, text)),
+            lambda x, t: Denoised(asked(their_prior, x, t, nothing)),
+        )
+        small = sample(
+            starts[1],
+            lambda x, t: Denoised(projected(their_decoder, decoder, x, t, z, text)[:, :3]),
+            lambda x, t: Denoised(
+                projected(their_decoder, decoder, x, t, no_image.expand(batch, -1), nothing)[:, :3]
+            ),
+        )
+        low = enlarged(small)
+        return sample(starts[2], lambda x, t: Denoised(their_upsampler(torch.cat([x, low], 1), t).sample))
+
+    @torch.no_grad()
+    def as_ours() -> Tensor:
+        told, untold = prior.prefix(trimmed(text)), prior.prefix(trimmed(empty)).expanded(batch)
+        z = sample(
+            starts[0], lambda x, t: Denoised(prior(x, t, told)), lambda x, t: Denoised(prior(x, t, untold))
+        )
+        short, none = trimmed(text), trimmed(empty)
+        seen = decoder.context(Condition(z, short.embedding, short.hidden, short.mask))
+        unseen = decoder.context(Condition(no_image[None], none.embedding, none.hidden, none.mask))
+        unseen = unseen.expanded(batch)
+        small = sample(
+            starts[1],
+            lambda x, t: Denoised(decoder(x, t, seen)),
+            lambda x, t: Denoised(decoder(x, t, unseen)),
+        )
+        low = upsampler.context(Condition(low_res=enlarged(small)))
+        return sample(starts[2], lambda x, t: Denoised(upsampler(x, t, low)))
+
+    show_equal("pictures", as_ours(), as_diffusers(), tolerance=1e-3)
+    found = measured({"diffusers": as_diffusers, "ours": as_ours}, rounds)
+    show(f"text to picture, {count} steps a stage, {batch} captions", found, bar=1.5)
+
+
+def decoders() -> tuple[Unet, nn.Module]:
+    """Our decoder and diffusers' with its weights."""
+    torch.manual_seed(0)
+    config = UnetConfig(
+        side_px=SIDE_PX, channels=(64, 128, 192), blocks=2, attention=(False, True, True), head_width=64,
+        norm_groups=32, text_tokens=True, target="x0",
+    )  # fmt: skip
+    ours = awake(Unet(config, embedding_width=EMBEDDING, text_width=EMBEDDING))
+    return ours, decoder_to_diffusers(ours)
+
+
+def upsamplers() -> tuple[Unet, nn.Module]:
+    """Our upsampler and diffusers' with its weights."""
+    torch.manual_seed(0)
+    config = UnetConfig(
+        side_px=2 * SIDE_PX, channels=(32, 64, 64), attention=(False,) * 3, norm_groups=32,
+        low_side_px=SIDE_PX, text_embedding=False, target="x0",
+    )  # fmt: skip
+    ours = awake(Unet(config))
+    return ours, upsampler_to_diffusers(ours)
+
+
+def awake(unet: Unet) -> Unet:
+    """Give the zero-initialised layers something to say."""
+    for parameter in unet.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.01)
+    return unet
+
+
+def projected(theirs: nn.Module, ours: Unet, x_t: Tensor, t: Tensor, images: Tensor, text: Text) -> Tensor:
+    """What diffusers' decoder answers; the condition's projections are our maps, the same as its own."""
+    time, tokens, _ = ours.embed(images, text.embedding)
+    context = torch.cat([tokens, ours.text_in(text.hidden)], 1)
+    mask = nn.functional.pad(text.mask, (tokens.shape[1], 0), value=True).float()
+    told = {"encoder_hidden_states": context, "class_labels": time, "attention_mask": mask}
+    return theirs(x_t, t, **told).sample
+
+
+def matrix_peak(rounds: int, size: int = 2048) -> float:
+    """Best float32 matrix product this thread count gives, in FLOP a CPU second."""
+    a = noise(size, size, seed=11)
+    return 2 * size**3 / measured({"product": lambda: a @ a}, rounds)["product"]
 
 
 def priors() -> tuple[Prior, nn.Module]:

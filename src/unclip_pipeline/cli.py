@@ -7,6 +7,8 @@ import click
 from kedro.framework.cli.project import run
 from kedro.framework.startup import bootstrap_project
 
+from unclip_pipeline.draw import draw
+
 
 @click.group(name="unclip_pipeline")
 def cli() -> None:
@@ -14,6 +16,7 @@ def cli() -> None:
 
 
 cli.add_command(run)
+cli.add_command(draw)
 
 
 @cli.command("dvc-sync")

@@ -1,0 +1,154 @@
+"""Each stage's sampling on tensors: embeddings, small pictures, larger pictures."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from unclip_pipeline.diffusion.guidance import clipped, guided
+from unclip_pipeline.diffusion.process import Denoised, Denoiser, x_0_of
+from unclip_pipeline.diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
+from unclip_pipeline.diffusion.schedule import Schedule, named_schedule, sampling_steps
+from unclip_pipeline.models.condition import Condition, Context
+from unclip_pipeline.models.prior import Prefix, Prior, Text
+from unclip_pipeline.models.unet import Unet
+from unclip_pipeline.models.unet_config import UnetConfig
+from unclip_pipeline.training.devices import autocast
+from unclip_pipeline.unclip.pixels import enlarged, to_float, to_uint8
+from unclip_pipeline.unclip.sampling import SamplingConfig
+
+
+@torch.no_grad()
+def draw_embeddings(
+    prior: Prior, text: Text, away_from: Text, noise: list[torch.Generator], sampling: SamplingConfig
+) -> Float[Tensor, "n d"]:
+    """Draw len(noise) / n embeddings for each of n captions and keep the nearest to the caption's own.
+
+    `away_from` has one row (the empty caption, as a rule), or one a caption.
+    """
+    count = len(text.embedding)
+    copies = len(noise) // count
+
+    def told(prefix: Prefix) -> Denoiser:
+        return lambda x_t, t: Denoised(prior(x_t, t, prefix))
+
+    with autocast(prior.device):
+        each, null = prior.prefix(text), prior.prefix(away_from)
+    null = null if len(null) == count else null.expanded(count)
+    denoise = clipped(guided(told(each), told(null), sampling.prior_guidance), sampling.prior_limit)
+    shape, schedule = (prior.embedding_width,), named_schedule(prior.config.schedule)
+    drawn = prior.restored(
+        _sample(denoise, shape, noise, schedule, sampling.prior_steps, sampling, prior.device)
+    )
+    wanted = text.embedding.repeat_interleave(copies, 0)
+    nearness = F.cosine_similarity(drawn, wanted).unflatten(0, (count, copies))
+    return drawn[nearness.argmax(1) + copies * torch.arange(count, device=drawn.device)]
+
+
+@torch.no_grad()
+def draw_small(
+    decoder: Unet,
+    image_embeddings: Float[Tensor, "n d"],
+    text: Text,
+    away_from: Text,
+    noise: list[torch.Generator],
+    sampling: SamplingConfig,
+) -> UInt8[Tensor, "n 3 s s"]:
+    """Draw a picture of each embedding, away from what the decoder draws of these captions alone.
+
+    `away_from` has one row (the empty caption, as a rule), or one a picture.
+    """
+    denoise = clipped(decoder_denoiser(decoder, image_embeddings, text, away_from, sampling.decoder_guidance))
+    shape, schedule = (3, *[decoder.config.side_px] * 2), schedule_of(decoder.config)
+    return to_uint8(
+        _sample(denoise, shape, noise, schedule, sampling.decoder_steps, sampling, decoder.device)
+    )
+
+
+def decoder_denoiser(
+    decoder: Unet, image_embeddings: Float[Tensor, "n d"], text: Text, away_from: Text, guidance: float
+) -> Denoiser:
+    """The guided decoder of these pictures; what is told to it is computed once."""
+    with autocast(decoder.device):
+        told = decoder.context(_condition(image_embeddings, text))
+        if guidance == 1:
+            return unet_denoiser(decoder, told)
+        no_image = decoder.embed.null_embedding.expand(len(away_from.embedding), -1)
+        untold = decoder.context(_condition(no_image, away_from))
+    untold = (
+        untold
+        if len(away_from.embedding) == len(image_embeddings)
+        else untold.expanded(len(image_embeddings))
+    )
+    return guided(unet_denoiser(decoder, told), unet_denoiser(decoder, untold), guidance)
+
+
+@torch.no_grad()
+def draw_large(
+    upsampler: Unet,
+    small: UInt8[Tensor, "n 3 s s"],
+    image_embeddings: Float[Tensor, "n d"] | None,
+    noise: list[torch.Generator],
+    sampling: SamplingConfig,
+) -> UInt8[Tensor, "n 3 S S"]:
+    """Draw a larger picture of each smaller one."""
+    config = upsampler.config
+    smooth = enlarged(to_float(small), config.side_px)
+    condition = Condition(
+        image_embedding=image_embeddings if upsampler.embedding_width else None, low_res=smooth
+    )
+    denoise = unet_denoiser(upsampler, upsampler.context(condition))
+    x_0 = _sample(
+        denoise if config.residual_scale else clipped(denoise),
+        (3, config.side_px, config.side_px),
+        noise,
+        schedule_of(config),
+        sampling.upsampler_steps,
+        sampling,
+        upsampler.device,
+    )
+    return to_uint8(smooth + config.residual_scale * x_0 if config.residual_scale else x_0)
+
+
+def schedule_of(config: UnetConfig) -> Schedule:
+    return named_schedule(config.schedule, shift=config.schedule_shift)
+
+
+def _condition(image_embeddings: Float[Tensor, "n d"], text: Text) -> Condition:
+    return Condition(image_embeddings, text.embedding, text.hidden, text.mask)
+
+
+def unet_denoiser(unet: Unet, told: Condition | Context) -> Denoiser:
+    schedule, config = schedule_of(unet.config), unet.config
+
+    def denoise(x_t: Tensor, t: Tensor) -> Denoised:
+        output = unet(x_t, t, told)
+        share = None
+        if config.learned_variance:
+            output, share = output.chunk(2, 1)
+        return Denoised(x_0_of(config.target, output, x_t, t, schedule), share)
+
+    return denoise
+
+
+def _sample(
+    denoise: Denoiser,
+    shape: tuple[int, ...],
+    generators: list[torch.Generator],
+    schedule: Schedule,
+    count: int,
+    sampling: SamplingConfig,
+    device: torch.device,
+) -> Tensor:
+    """Run the configured sampler, each sample on its own generator."""
+
+    def noise(_: int) -> Tensor:
+        return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(device)
+
+    x, steps = noise(-1), sampling_steps(schedule, count)
+    with autocast(device):
+        if sampling.sampler == "ddpm":
+            return ddpm(denoise, x, steps, schedule, noise=noise)
+        if sampling.sampler == "dpm_solver_pp_2m":
+            return dpm_solver_pp_2m(denoise, x, steps, schedule)
+        return ddim(denoise, x, steps, schedule, eta=sampling.eta, noise=noise)
