@@ -99,12 +99,15 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import pandas as pd
-from sites import HERE, scraped
-scraped(None, Path(sys.argv[2]), HERE, urls=pd.read_parquet(sys.argv[3]))
+import sites
+if __name__ == "__main__":
+    engine = getattr(sites, sys.argv[4])
+    sites.scraped(None, Path(sys.argv[2]), engine, urls=pd.read_parquet(sys.argv[3]))
 """
 
 
-def test_a_killed_run_leaves_no_half_written_file_and_goes_on_where_it_stopped(tmp_path):
+@pytest.mark.parametrize("engine", ["HERE", "IN_TWO_PROCESSES"])
+def test_a_killed_run_leaves_no_half_written_file_and_goes_on_where_it_stopped(tmp_path, engine):
     folder, reached = tmp_path / "shards", threading.Event()
 
     def hold(connection, hit: int) -> None:
@@ -123,6 +126,7 @@ def test_a_killed_run_leaves_no_half_written_file_and_goes_on_where_it_stopped(t
             str(Path(__file__).parent),
             str(folder),
             str(tmp_path / "urls.parquet"),
+            engine,
         ]
         run = subprocess.Popen(command)
         assert reached.wait(60)

@@ -65,15 +65,6 @@ class ShardDownloader:
     def _fetcher(self) -> Fetcher:  # holds sockets: made where it is used
         return Fetcher(self._config)
 
-    @cached_property
-    def _resizer(self) -> Any:
-        from unclip_pipeline.scraping.img2dataset_guard import Resizer
-
-        return Resizer(
-            self._config.max_side_px, "keep_ratio_largest", resize_only_if_bigger=True,
-            encode_quality=self._config.jpeg_quality,
-        )  # fmt: skip
-
     def __call__(self, task: ShardTask) -> Tally:
         """Write one shard: what stays of the one on disk, and what comes of the rows to ask for."""
         name, scratch = shard_name(task.number), self._folder / SCRATCH
@@ -148,7 +139,7 @@ class ShardDownloader:
         try:
             if (reason := self._taken_down.get(status["sha256"])) is not None:
                 raise ScrapeFailure(TAKEN_DOWN, reason)
-            image = store_image(answer.content, self._config, self._resizer)
+            image = store_image(answer.content, self._config, answer.content_type)
         except ScrapeFailure as failure:
             status |= {"fate": failure.fate, "error": failure.reason}
             return failure.fate
@@ -158,7 +149,7 @@ class ShardDownloader:
             "height": image.height,
             "source_width": image.source_width,
             "source_height": image.source_height,
-            "flags": ",".join(getattr(image, "flags", ())),
+            "flags": ",".join(image.flags),
         }
         facts = {name: status[name] for name in _IN_THE_IMAGES_JSON} | {"extension": image.extension}
         shard.keep(Sample(row.uid, image.content, image.extension, row.caption, facts))
