@@ -26,7 +26,7 @@ from unclip_pipeline.corpus.embeddings import read_embeddings
 from unclip_pipeline.corpus.vectors import rows_of, unit
 from unclip_pipeline.curation.annotation.choosing import AnnotateConfig, choose
 from unclip_pipeline.curation.annotation.evidence import ruled, said
-from unclip_pipeline.curation.annotation.labels import read_labels
+from unclip_pipeline.curation.annotation.labels import Labels, answer_table, read_labels
 from unclip_pipeline.curation.annotation.study import LabelStudy, study_labels
 from unclip_pipeline.curation.calibration import CalibrationConfig
 from unclip_pipeline.curation.rules import FilterConfig
@@ -80,20 +80,28 @@ def cases(run: Run) -> Iterator[Case]:
     yield Case("prompts see nothing (scores shuffled)", rows, own, 1, 0.0)
 
 
-def play(run: Run, case: Case, seed: int, labels: int, rounds: int) -> list[dict[str, Any]]:
+def unlabelled(run: Run, case: Case) -> LabelStudy:
+    """Study a case before any label."""
+    answers = {f"fails_{name}": ruled(case.rows, name, case.rules) for name in run.truth}
+    nothing = Labels(answer_table([]), {})
+    rows = case.rows.assign(**answers)
+    return study_labels(rows, run.vectors, nothing, CalibrationConfig(), case.rules, seed=0)
+
+
+def play(
+    run: Run, case: Case, study: LabelStudy, seed: int, labels: int, rounds: int
+) -> list[dict[str, Any]]:
     """Go round as often as asked; give a row per concept and round, the first before any label."""
     calibration, asking = CalibrationConfig(), AnnotateConfig(labels=labels)
-    answers = {name: ruled(case.rows, name, case.rules) for name in run.truth}
-    rows = case.rows.assign(**{f"fails_{name}": answer for name, answer in answers.items()})
-    result = [score(case, seed, 0, name, answers[name], run.truth[name]) for name in run.truth]
+    rows = study.rows
+    result = [
+        score(case, seed, 0, name, one.claimed, run.truth[name]) for name, one in study.concepts.items()
+    ]
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as place:
         folder, names = Path(place), rows["uid"].to_numpy()
-        began = perf_counter()
-        study = study_labels(
-            rows, run.vectors, read_labels(folder, names.tolist()), calibration, case.rules, seed=seed
-        )
         for number in range(1, rounds + 1):
+            began = perf_counter()
             left = ~rows["uid"].isin(study.labels.uids).to_numpy()
             chances = {name: one.chance[left] for name, one in study.concepts.items()}
             chosen = choose(names[left], run.vectors[left], chances, asking, seed=seed, round=number)
@@ -103,7 +111,6 @@ def play(run: Run, case: Case, seed: int, labels: int, rounds: int) -> list[dict
             study = study_labels(rows, run.vectors, labelled, calibration, case.rules, seed=seed)
             seconds = perf_counter() - began
             result += [after_labels(case, seed, number, name, study, run, seconds) for name in run.truth]
-            began = perf_counter()
     return result
 
 
@@ -178,8 +185,9 @@ def main() -> None:
     played = [
         line
         for case in cases(run)
+        for first in (unlabelled(run, case),)
         for seed in range(choices.seeds)
-        for line in play(run, case, seed, choices.labels, choices.rounds)
+        for line in play(run, case, first, seed, choices.labels, choices.rounds)
     ]
     by = pd.DataFrame(played).groupby(["case", "concept", "round"], sort=False)
     table = by.agg(

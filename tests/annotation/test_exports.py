@@ -128,7 +128,21 @@ def test_a_task_without_uid_and_a_file_of_another_kind_are_errors(tmp_path: Path
         read_export(tmp_path / "half.json")
 
 
-@pytest.mark.parametrize("chance", ["0", "1.5", "-0.1"])
+def test_a_table_from_a_spreadsheet_of_another_country_says_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "ann.csv"
+    path.write_text("\ufeffuid;round;inclusion_probability;unsafe\naa;1;0,25;yes\n", encoding="utf-8")
+    (answer,) = read_export(path).answers
+    assert (answer.uid, answer.inclusion_probability, answer.answer) == ("aa", 0.25, True)
+
+
+@pytest.mark.parametrize(("content", "fault"), [(b"uid,unsafe\n\xe4,yes\n", "not UTF-8"), (b"", "no header")])
+def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, fault: str) -> None:
+    (tmp_path / "odd.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"odd\.csv.*{fault}"):
+        read_export(tmp_path / "odd.csv")
+
+
+@pytest.mark.parametrize("chance", ["0", "1.5", "-0.1", "a half", "nan"])
 def test_an_impossible_inclusion_probability_is_an_error(tmp_path: Path, chance: str) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(f"uid,inclusion_probability,unsafe\naa,{chance},yes\n")

@@ -159,7 +159,7 @@ def guessed_chance(
         if min(answers[rows].sum(), (~answers[rows]).sum()) < FEWEST:
             continue
         table = vectors * np.float32(np.sqrt(vectors.shape[1]))
-        model = LogisticRegression(C=0.1, max_iter=200).fit(table[rows], answers[rows])
+        model = LogisticRegression(C=0.1, solver="newton-cholesky").fit(table[rows], answers[rows])
         chance[speak] = model.predict_proba(table[speak])[:, 1]
     return chance
 
@@ -173,5 +173,5 @@ def learnt_chance(
     from sklearn.linear_model import LogisticRegression
 
     scale = np.float32(np.sqrt(vectors.shape[1]))
-    model = LogisticRegression(C=0.1, max_iter=200).fit(known * scale, label)
+    model = LogisticRegression(C=0.1, solver="newton-cholesky").fit(known * scale, label)
     return model.predict_proba(vectors * scale)[:, 1]

@@ -1,6 +1,8 @@
 """What comes back from people: Label Studio's JSON, JSON-MIN and CSV, and the plain CSV of `annotate`."""
 
+import io
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -41,8 +43,7 @@ class Export(NamedTuple):
 def read_export(path: Path) -> Export:
     """Read one file by its suffix and content; raises ValueError if it is none of the four forms."""
     if path.suffix == ".csv":
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        return _flat_export(frame.to_dict("records"), path)
+        return _flat_export(_table(path), path)
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as fault:
@@ -52,6 +53,20 @@ def read_export(path: Path) -> Export:
     if any("data" in entry for entry in entries):
         return _task_export(entries, path)
     return _flat_export(entries, path)
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    """Read a CSV as spreadsheets write it: with or without a byte order mark, with commas or semicolons."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise ValueError(f"{path} is not UTF-8 ({fault}); save it as CSV UTF-8") from fault
+    head = text.partition("\n")[0]
+    if not head.strip():
+        raise ValueError(f"{path} has no header; export it again, or take it away")
+    separator = ";" if head.count(";") > head.count(",") else ","
+    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, sep=separator)
+    return frame.to_dict("records")
 
 
 def _task_export(tasks: list[dict[str, Any]], path: Path) -> Export:
@@ -102,19 +117,34 @@ def _facts(data: Mapping[str, Any], path: Path) -> dict[str, Any]:
             f"{path} has an annotation without a uid (it has {sorted(data)[:6]}): only tasks written by "
             "`annotate` can come back; add a uid to each, or take the file away"
         )
-    chance = str(data.get("inclusion_probability") or "")
     return {
         "uid": uid,
-        "inclusion_probability": _chance(chance, uid, path),
-        "round": int(float(data.get("round") or 0)),
+        "inclusion_probability": _number(data, "inclusion_probability", uid, path, above=0.0, most=1.0),
+        "round": int(_number(data, "round", uid, path, above=-1.0, most=1e6, empty=0.0)),
     }
 
 
-def _chance(text: str, uid: str, path: Path) -> float:
-    value = float(text) if text else float("nan")
-    if value <= 0 or value > 1:
+def _number(
+    data: Mapping[str, Any],
+    name: str,
+    uid: str,
+    path: Path,
+    *,
+    above: float,
+    most: float,
+    empty: float = math.nan,
+) -> float:
+    """Read what `annotate` wrote beside the uid, whichever decimal mark a spreadsheet made of it."""
+    text = str(data.get(name, "")).strip()
+    if text in ("", "None"):
+        return empty
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not above < value <= most:
         raise ValueError(
-            f"{path}: inclusion_probability must lie in (0, 1], got {value} for {uid}; leave the column as "
+            f"{path}: {name} must lie in ({above:g}, {most:g}], got {text!r} for {uid}; leave the column as "
             "`annotate` wrote it, or empty"
         )
     return value
