@@ -165,6 +165,12 @@ def test_shares_go_by_the_score_that_is_asked_for():
     assert fates(*rows, config=config) == ["kept", "filter.similarity_too_low"]
 
 
+def test_the_score_that_pairs_are_ranked_by_is_the_one_the_rule_goes_by():
+    last = active_rules(FilterConfig(rank_by="similarity", min_similarity=0.2))[-1]
+    assert (last.name, last.score, last.limit) == ("similarity_too_low", "similarity", 0.2)
+    assert active_rules(FilterConfig())[-1].score == "evidence"
+
+
 def test_a_doubtful_language_is_unknown_and_passes_unless_it_may_not():
     row = {"language": "xh", "language_probability": 0.1}
     assert judge(facts(row), CONFIG)["language"].tolist() == ["unknown"]

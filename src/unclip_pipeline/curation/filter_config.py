@@ -97,9 +97,9 @@ class FilterConfig:
         return seen | {name: prompts for name, prompts in neutral.items() if prompts}
 
     @property
-    def has_reference(self) -> bool:
-        """Tell whether images have to be near a reference set."""
-        return bool(self.reference_captions or self.reference_embeddings)
+    def min_references(self) -> int | None:
+        """Ask for one reference in each image's cluster, if there is a reference set."""
+        return 1 if self.reference_captions or self.reference_embeddings else None
 
 
 def _check_within(name: str, value: float, holds: bool, interval: str) -> None:

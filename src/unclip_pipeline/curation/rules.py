@@ -10,7 +10,7 @@ from unclip_pipeline.corpus.fates import KEPT, check_fates
 from unclip_pipeline.corpus.intervals import share_metrics
 from unclip_pipeline.curation.captions import is_boilerplate, mentions, normalised
 from unclip_pipeline.curation.concepts import Concept, concept_rule
-from unclip_pipeline.curation.filter_config import FilterConfig
+from unclip_pipeline.curation.filter_config import RANKS, FilterConfig
 from unclip_pipeline.curation.languages import UNKNOWN
 from unclip_pipeline.curation.quantiles import Keys, Scores, lowest_share, uid_numbers
 
@@ -113,21 +113,7 @@ BEFORE_CONCEPTS = (  # in the order in which they name the fate
     above("image_text_heavy", "text_density", "max_text_density"),
     above("image_placeholder", "captions_of_image", "max_captions_per_image"),
 )
-AFTER_CONCEPTS = (
-    Rule(
-        "reference_too_far",
-        ("references_in_cluster",),
-        ("has_reference",),
-        lambda facts, _: facts["references_in_cluster"] < 1,
-    ),
-    Rule(
-        "similarity_too_low",
-        ("evidence", "similarity", "language", "passed"),
-        ("min_evidence", "min_similarity", "min_similarity_by_language", "top_fraction", "drop_lowest_share"),
-        _similarity,
-        "below",
-    ),
-)
+NEAR_REFERENCE = below("reference_too_far", "references_in_cluster", "min_references")
 
 
 def active_rules(config: FilterConfig, probes: Mapping[str, float] | None = None) -> list[Rule]:
@@ -136,7 +122,17 @@ def active_rules(config: FilterConfig, probes: Mapping[str, float] | None = None
         _concept_rule(name, concept, (probes or {}).get(name))
         for name, concept in config.active_concepts.items()
     ]
-    return [*_bound(BEFORE_CONCEPTS, config), *concepts, *_bound(AFTER_CONCEPTS, config)]
+    after = _bound([NEAR_REFERENCE, _similarity_rule(config.rank_by)], config)
+    return [*_bound(BEFORE_CONCEPTS, config), *concepts, *after]
+
+
+def _similarity_rule(rank_by: str) -> Rule:
+    """Name first the score that pairs are ranked by."""
+    scores = sorted(RANKS, key=lambda name: name != rank_by)
+    limits = [f"min_{name}" for name in scores] + [
+        "min_similarity_by_language", "top_fraction", "drop_lowest_share",
+    ]  # fmt: skip
+    return Rule("similarity_too_low", (*scores, "language", "passed"), tuple(limits), _similarity, "below")
 
 
 def _bound(rules: Sequence[Rule], config: FilterConfig) -> Iterator[Rule]:

@@ -100,7 +100,7 @@ def _of_same_space(parts: Iterable[Embeddings], embedder_id: str) -> Iterator[Em
 
 def _reference(config: FilterConfig, encoder: "Encoder") -> Reference | None:
     """Bring together what wanted images are like, if the configuration says so."""
-    if not config.has_reference:
+    if config.min_references is None:
         return None
     folder, captions = config.reference_embeddings, config.reference_captions
     return Reference(

@@ -90,15 +90,24 @@ def _together(rows: pd.DataFrame, failing: Sequence[Rule]) -> list[str]:
 
 
 def _fit_section(rows: pd.DataFrame, config: FilterConfig) -> str:
+    limits = {"evidence": config.min_evidence, "similarity": config.min_similarity}
+    if config.top_fraction < 1 or config.drop_lowest_share > 0:
+        limits[config.rank_by] = lowest_passing(rows, config.rank_by)
     return html.section(
         "How well captions fit",
         html.paragraph(
             "Evidence says how much likelier a caption is for its picture than for a random one, in nats: 0 "
-            "is chance, 1 is e times likelier. Similarity is the raw cosine. The line is the threshold."
+            "is chance, 1 is e times likelier. Similarity is the raw cosine. The line is the threshold; where "
+            "a share is asked for, the lowest score that passed."
         ),
-        html.figure(histogram(rows, "evidence", config.min_evidence)),
-        html.figure(histogram(rows, "similarity", config.min_similarity)),
+        *(html.figure(histogram(rows, column, limit)) for column, limit in limits.items()),
     )
+
+
+def lowest_passing(rows: pd.DataFrame, column: str) -> float | None:
+    """Find the lowest score that the similarity rule let pass."""
+    passing = rows.loc[~rows["fails_similarity_too_low"], column].dropna()
+    return float(passing.min()) if len(passing) else None
 
 
 def _rule_section(rule: Rule, rows: pd.DataFrame, raw_shards: Path) -> str:
