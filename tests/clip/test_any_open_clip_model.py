@@ -52,8 +52,8 @@ def photo(width: int, height: int, mode: str = "RGB", **save) -> bytes:
 
 @pytest.mark.parametrize(
     ("tower", "tokens_run"),
-    [(CAUSAL, 16), (SIGLIP, 24), (CLASS_TOKEN, 77)],
-    ids=["causal", "siglip", "class"],
+    [(CAUSAL, 16), (CAUSAL | {"no_causal_mask": True}, 77), (SIGLIP, 24), (CLASS_TOKEN, 77)],
+    ids=["causal", "both ways", "siglip", "class token"],
 )
 def test_texts_equal_open_clip_on_as_many_tokens_as_is_exact(tower, tokens_run, tmp_path, monkeypatch):
     folder, model = published(tmp_path / "model", tower)
