@@ -23,13 +23,13 @@ from unclip_pipeline.clip.encoder import Encoder, load_encoder
 from unclip_pipeline.corpus.images import decode_rgb, to_square
 from unclip_pipeline.corpus.intervals import wilson
 from unclip_pipeline.corpus.vectors import unit
+from unclip_pipeline.curation.cells import cell_difference
 from unclip_pipeline.curation.cover import greedy_cover
 from unclip_pipeline.curation.duplicate_config import DuplicateConfig
 from unclip_pipeline.curation.hash_bands import hash_pairs
 from unclip_pipeline.curation.links import judge_pairs, near_pairs
 from unclip_pipeline.curation.pairs import Pairs
 from unclip_pipeline.curation.pictures import Fingerprints, fingerprint, stack
-from unclip_pipeline.curation.same_picture import cell_difference
 from unclip_pipeline.progress import progress
 from unclip_pipeline.provenance import hardware
 from unclip_pipeline.seeds import seeded_numpy

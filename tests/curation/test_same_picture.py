@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 
 from unclip_pipeline.corpus.images import decode_rgb
+from unclip_pipeline.curation.cells import cell_difference
 from unclip_pipeline.curation.pairs import Pairs
 from unclip_pipeline.curation.pictures import Fingerprints, fingerprint, stack
 from unclip_pipeline.curation.registration import apply_warp, identity, misfit, register
-from unclip_pipeline.curation.same_picture import GrainReader, cell_difference
+from unclip_pipeline.curation.same_picture import GrainReader
 from unclip_pipeline.seeds import seeded_numpy
 
 SIDE = 64
@@ -103,6 +104,29 @@ def test_tones_stay_when_cells_move():
 def test_an_image_without_grain_says_nothing():
     flat = np.full((SIDE, SIDE, 3), 255, np.uint8)
     assert in_place(flat, flat) == 0
+
+
+def test_pairs_that_never_fit_share_nothing():
+    striped = np.zeros((SIDE, SIDE, 3), np.uint8)
+    striped[::8] = 255
+    assert registered(scene(1), striped) == 0
+
+
+def test_unrelated_grain_is_told_from_lost_grain():
+    def unrelated(*images: np.ndarray) -> bool:
+        return bool(GrainReader(prints_of(*images).view).in_place(PAIR).unrelated[0])
+
+    assert unrelated(scene(1), scene(2))
+    assert not unrelated(scene(1), jpeg(scene(1), 35))
+    assert not unrelated(scene(1), jpeg(scene(1), 92))
+
+
+def test_a_mark_changes_few_cells():
+    marked = scene(1)
+    marked[48:56, 32:60] = 255
+    apart = cell_difference(prints_of(scene(1), marked), PAIR)
+    assert apart.largest[0] > 50
+    assert apart.beside_mark[0] < 3
 
 
 def test_the_inverse_of_a_warp_undoes_it():

@@ -12,7 +12,9 @@ from unclip_pipeline.curation.cover import greedy_cover
 from unclip_pipeline.curation.decontamination import plain_words
 from unclip_pipeline.curation.duplicate_config import DuplicateConfig
 from unclip_pipeline.curation.links import MAX_MEDIAN_CELL, Candidates
+from unclip_pipeline.curation.pairs import Pairs
 
+SHARED_WORDS = 0.5
 COLUMNS = ["family", "uid", "cosine", "differs"]
 
 
@@ -28,7 +30,7 @@ def find_families(
     near = kept[pairs.first] & kept[pairs.second] & ~candidates.same
     near &= (candidates.cosine >= config.family_cosine) & (candidates.median_cell <= MAX_MEDIAN_CELL)
     words = rows["caption"].map(lambda caption: frozenset(plain_words(caption).split())).to_numpy()
-    near[near] = words[pairs.first[near]] != words[pairs.second[near]]
+    near[near] = [_say_otherwise(words[a], words[b]) for a, b in zip(*_rows(pairs.where(near)), strict=True)]
     members, cosine = pairs.where(near), candidates.cosine[near]
     head = greedy_cover(len(rows), members, cosine)
     of_pair = dict(
@@ -51,6 +53,15 @@ def family_metrics(families: pd.DataFrame) -> dict[str, int]:
         "pictures_in_families": len(families),
         "largest_family": int(sizes.max()) if len(sizes) else 0,
     }
+
+
+def _rows(pairs: Pairs) -> tuple[list[int], list[int]]:
+    return pairs.first.tolist(), pairs.second.tolist()
+
+
+def _say_otherwise(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Tell whether captions share half of their words and differ in others: not merely worded afresh."""
+    return one != other and len(one & other) >= SHARED_WORDS * len(one | other)
 
 
 def _difference(first: frozenset[str], other: frozenset[str]) -> str:

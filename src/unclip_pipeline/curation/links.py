@@ -1,16 +1,19 @@
 """Which pairs of rows are one picture: candidates by embedding and by hash, then a close look at each."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from unclip_pipeline.curation.cells import CellDifference, cell_difference
 from unclip_pipeline.curation.duplicate_config import DuplicateConfig
 from unclip_pipeline.curation.hash_bands import hash_pairs
 from unclip_pipeline.curation.neighbours import Vectors, cosine_pairs, read
 from unclip_pipeline.curation.pairs import Pairs, union
 from unclip_pipeline.curation.pictures import Fingerprints
-from unclip_pipeline.curation.same_picture import CellDifference, GrainReader, cell_difference
+
+if TYPE_CHECKING:
+    from unclip_pipeline.curation.same_picture import GrainReader
 
 MAX_MEDIAN_CELL = 3.0  # copies that lie in place leave half of the cells as they are
 MAX_TONES = 4.5  # copies that were cropped keep most tones
@@ -49,6 +52,8 @@ def near_pairs(vectors: Vectors, config: DuplicateConfig, *, seed: int = 0) -> P
 
 def judge_pairs(near: Pairs, vectors: Vectors, prints: Fingerprints, config: DuplicateConfig) -> Candidates:
     """Look closely at near pairs and at those with near hashes."""
+    from unclip_pipeline.curation.same_picture import GrainReader
+
     hashed = hash_pairs(prints.hash, config.max_hash_bits, max_memory_mb=config.max_memory_mb)
     pairs = union(len(vectors), near, hashed)
     cosine = cosines(vectors, pairs)
@@ -83,7 +88,7 @@ def cosines(vectors: Vectors, pairs: Pairs) -> Float[np.ndarray, " m"]:
     return found
 
 
-def _refuted(reader: GrainReader, pairs: Pairs, asked: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+def _refuted(reader: "GrainReader", pairs: Pairs, asked: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     """Tell which of the pairs asked about have plenty of grain that is unrelated."""
     refuted = np.zeros(len(pairs), bool)
     refuted[asked] = reader.in_place(pairs.where(asked)).unrelated
@@ -91,7 +96,7 @@ def _refuted(reader: GrainReader, pairs: Pairs, asked: Bool[np.ndarray, " n"]) -
 
 
 def _share_grain(
-    reader: GrainReader,
+    reader: "GrainReader",
     pairs: Pairs,
     cells: CellDifference,
     asked: Bool[np.ndarray, " n"],

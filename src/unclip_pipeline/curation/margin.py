@@ -24,6 +24,7 @@ ADVICE = "raise deduplicate.min_cosine or deduplicate.max_memory_mb"
 TOLERANCE = {"float32": 1e-5, "float16": 1e-3}  # rounding that a margin must allow for, by storage
 SAMPLE_PER_CLUSTER = 64
 ITERATIONS = 4
+CACHED_BYTES = 2**20  # products of a block of rows with all centroids; more leaves the processor's cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +79,13 @@ def visit(
     owner = np.empty(n, np.int64)
     visiting: list[np.ndarray] = []
     places: list[np.ndarray] = []
-    step = max(1, max_memory_mb * 2**20 // 8 // (4 * (k * 3 + vectors.shape[1])))
+    step = max(1, min(CACHED_BYTES, max_memory_mb * 2**20 // 8) // (4 * k))
     for start in progress(range(0, n, step), label="assign clusters", unit="block"):
         rows = np.arange(start, min(start + step, n))
         products = read(vectors, rows) @ centroids.T
         owner[rows] = own = products.argmax(axis=1)
-        near, where = np.nonzero(products[np.arange(len(rows)), own][:, None] - products <= reach[own])
+        behind = np.take_along_axis(products, own[:, None], axis=1) - products
+        near, where = np.nonzero(behind <= reach[own])
         visiting.append(rows[near])
         places.append(where)
     visitors, clusters = np.concatenate(visiting), np.concatenate(places)

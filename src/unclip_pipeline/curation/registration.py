@@ -46,6 +46,8 @@ def apply_warp(
     images: Float[Tensor, "b c s s"], warp: Float[Tensor, "b 4"]
 ) -> tuple[Float[Tensor, "b c s s"], Bool[Tensor, "b 1 s s"]]:
     """Sample images bilinearly where the warp points, and tell which pixels lay inside them."""
+    if not len(warp):  # torch has no grid of nothing
+        return images, torch.zeros_like(images[:, :1], dtype=torch.bool)
     zero = torch.zeros(len(warp))
     matrix = torch.stack([warp[:, 2], zero, warp[:, 0], zero, warp[:, 3], warp[:, 1]], dim=1).view(-1, 2, 3)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)

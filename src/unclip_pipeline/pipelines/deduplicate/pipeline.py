@@ -11,7 +11,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 take_fingerprints,
-                inputs=["raw_shards", "filter_verdicts", "params:engine"],
+                inputs=["raw_shards", "scrape_ledger", "filter_verdicts", "params:engine"],
                 outputs="picture_fingerprints",
                 name="take_fingerprints",
             ),
@@ -19,14 +19,17 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 deduplicate,
                 inputs=[
                     "scrape_ledger", "filter_verdicts", "embeddings", "picture_fingerprints",
-                    "params:deduplicate",
+                    "params:deduplicate", "params:seed",
                 ],
-                outputs=["duplicate_verdicts", "deduplicate_metrics"],
+                outputs=["duplicate_verdicts", "duplicate_families", "deduplicate_metrics"],
                 name="find_duplicates",
             ),
             Node(
                 describe,
-                inputs=["duplicate_verdicts", "scrape_ledger", "raw_shards", "params:deduplicate"],
+                inputs=[
+                    "duplicate_verdicts", "duplicate_families", "deduplicate_metrics", "scrape_ledger",
+                    "raw_shards", "params:deduplicate",
+                ],
                 outputs="deduplicate_report",
                 name="describe_duplicates",
             ),
