@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int16, UInt8
+from jaxtyping import Bool, Float32, Int16, UInt8
 from PIL import Image
 from scipy import ndimage
 
@@ -47,9 +47,18 @@ def text_density(image: UInt8[np.ndarray, "h w 3"]) -> float:
     picture = Image.fromarray(image).convert("L")
     picture.thumbnail((TEXT_VIEW_PX, TEXT_VIEW_PX), Image.Resampling.BOX, reducing_gap=None)
     strokes = _strokes(np.asarray(picture, np.int16))
-    straight = ndimage.binary_opening(strokes, np.ones((LONGEST_PX, 1), bool))
-    counted = ndimage.uniform_filter((strokes & ~straight).astype(np.float32), WINDOW_PX, mode="constant")
+    if strokes.sum() < STROKES_PER_LINE * WINDOW_PX[0]:
+        return 0.0  # too few for a single window
+    counted = ndimage.uniform_filter(_without_straight(strokes), WINDOW_PX, mode="constant")
     return float((counted * WINDOW_PX[1] >= STROKES_PER_LINE).mean())
+
+
+def _without_straight(strokes: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Leave out what an opening by an upright line keeps."""
+    marked = strokes.astype(np.uint8)
+    within = ndimage.minimum_filter1d(marked, LONGEST_PX, axis=0, mode="constant")
+    straight = ndimage.maximum_filter1d(within, LONGEST_PX, axis=0, mode="constant")
+    return (marked > straight).astype(np.float32)
 
 
 def _strokes(grey: Int16[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
