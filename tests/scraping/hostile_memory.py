@@ -14,14 +14,12 @@ from unclip_pipeline.scraping.answer import Body
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.failure import ScrapeFailure
 from unclip_pipeline.scraping.fetch import Fetcher
-from unclip_pipeline.scraping.img2dataset_guard import Resizer
 from unclip_pipeline.scraping.stored_image import store_image
 
 
 def main(own_host: str, urls: list[str]) -> None:
     """Fetch in as many threads as the default has, decode here."""
     config = ScrapeConfig(private_hosts=[own_host], per_host_connections=100)
-    resizer = Resizer(config.max_side_px, "keep_ratio_largest", resize_only_if_bigger=True, encode_quality=95)
     fetcher = Fetcher(config)
 
     def ask(url: str) -> Body | ScrapeFailure:
@@ -35,7 +33,7 @@ def main(own_host: str, urls: list[str]) -> None:
             try:
                 if isinstance(answer, ScrapeFailure):
                     raise answer
-                yield "kept " + " ".join(store_image(answer.content, config, resizer).flags)
+                yield "kept " + " ".join(store_image(answer.content, config).flags)
             except ScrapeFailure as failure:
                 yield failure.fate
 

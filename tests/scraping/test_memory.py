@@ -9,21 +9,21 @@ from pathlib import Path
 from hostile_web import encoded, endless, hostile_web, message
 from PIL import Image
 
-NOISE = bytes(range(256)) * (19 * 4096)  # 19 MiB, which is no image
+NOISE = bytes(range(256)) * (31 * 4096)  # 31 MiB, which is no image
 ANSWERS = {
     "noise": (lambda: message(200, NOISE), 12, "scrape.not_an_image"),
     "endless": (lambda: endless, 4, "scrape.too_large"),
     "gzip": (lambda: message(200, gzip.compress(bytes(2**28)), "Content-Encoding: gzip"), 4, "scrape.too_large"),
     "pixels": (lambda: message(200, encoded(Image.new("1", (20_000, 20_000)))), 2, "scrape.too_large"),
     "webp": (lambda: message(200, encoded(Image.new("L", (4000, 4000)), "WEBP", method=0)), 2, "scrape.too_large"),
-    "large-png": (lambda: message(200, encoded(Image.new("RGB", (5000, 5000)), compress_level=1)), 1, "kept resized"),
+    "large-png": (lambda: message(200, encoded(Image.new("RGB", (7000, 7000)), compress_level=1)), 1, "kept resized"),
     "large-jpg": (lambda: message(200, encoded(Image.new("RGB", (7000, 7000)), "JPEG")), 1, "kept resized"),
     "scans": (
-        lambda: message(200, encoded(Image.new("RGB", (4500, 4000)), "JPEG", progressive=True, subsampling=0)),
+        lambda: message(200, encoded(Image.new("RGB", (7000, 6500)), "JPEG", progressive=True, subsampling=0)),
         1, "scrape.too_large",
     ),
     "transparent": (
-        lambda: message(200, encoded(Image.new("RGBA", (5000, 5000)), compress_level=1)),
+        lambda: message(200, encoded(Image.new("RGBA", (7000, 7000)), compress_level=1)),
         1, "kept alpha resized",
     ),
 }  # fmt: skip
@@ -42,4 +42,4 @@ def test_hostile_bodies_in_flight_stay_below_600_mb():
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found = json.loads(done.stdout)
     assert found["fates"] == expected
-    assert 300 < found["peak_mb"] < 600
+    assert 100 < found["peak_mb"] < 600

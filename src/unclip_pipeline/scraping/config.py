@@ -32,7 +32,7 @@ class ScrapeConfig:
     per_host_delay_s: float = 0.0  # between two requests of a process to one host; its Crawl-delay if longer
     max_crawl_delay_s: float = 30.0  # a host that asks for more is left alone
     max_redirects: int = 5
-    max_bytes: int = 20 * 2**20
+    max_bytes: int = 32 * 2**20
     max_pixels: int = 50_000_000  # read from the header, before decoding
     min_side_px: int = 8
     max_side_px: int = 512  # larger images are scaled to this longest side

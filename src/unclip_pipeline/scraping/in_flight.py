@@ -5,7 +5,7 @@ import threading
 from contextlib import suppress
 
 SMALL_BYTES = 2**20  # bodies up to here need no permit
-TOTAL_BYTES = 40 * 2**20  # of large bodies at one time
+TOTAL_BYTES = 64 * 2**20  # of large bodies at one time
 _M_MMAP_THRESHOLD = -3  # of glibc's mallopt
 PATIENCE_S = 60.0  # a permit that never comes back costs memory, never the run
 

@@ -10,7 +10,7 @@ from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.failure import ScrapeFailure
 
 FLAGS = ("alpha", "animated", "cmyk", "icc", "mislabelled", "resized", "rotated", "sixteen_bit")
-DECODE_BYTES = 96 * 2**20  # that decoding one image may take: 25 million pixels of PNG, 6 of WebP
+DECODE_BYTES = 224 * 2**20  # that decoding one image may take: 58 million pixels of PNG, 13 of WebP
 _CONTENT_TYPES = {
     "JPEG": ("image/jpeg", "image/jpg", "image/pjpeg"),
     "MPO": ("image/jpeg", "image/jpg", "image/mpo"),
