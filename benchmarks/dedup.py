@@ -23,8 +23,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
-from unclip_pipeline.curation.margin import k_means, margin_pairs, read
-from unclip_pipeline.curation.neighbours import brute_force_pairs, n_clusters, pairs_of
+from unclip_pipeline.curation.margin import k_means, read
+from unclip_pipeline.curation.neighbours import SearchConfig, brute_force_pairs, cosine_pairs, pairs_of
 from unclip_pipeline.curation.pairs import Pairs, union
 from unclip_pipeline.provenance import hardware
 from unclip_pipeline.seeds import seeded_numpy
@@ -121,10 +121,10 @@ def clustered(vectors: np.ndarray, *, k: int, clusterings: int = 1) -> Pairs:
     return union(len(vectors), *found)
 
 
-def margin(vectors: np.ndarray, *, k: int, slack: float, max_memory_mb: int) -> Pairs:
-    """Search as the pipeline does."""
-    centroids = k_means(vectors, k, seed=0, max_memory_mb=max_memory_mb)
-    return margin_pairs(vectors, MIN_COSINE, centroids, slack=slack, max_memory_mb=max_memory_mb)
+def margin(vectors: np.ndarray, *, slack: float, max_memory_mb: int) -> Pairs:
+    """Search as the pipeline does; the number of clusters is its choice."""
+    search = SearchConfig(brute_force_rows=0, slack=slack, max_memory_mb=max_memory_mb)
+    return cosine_pairs(vectors, MIN_COSINE, search)
 
 
 def faiss_range(vectors: np.ndarray, *, k: int, probes: int) -> Pairs:
@@ -148,20 +148,19 @@ def brute(vectors: np.ndarray) -> Pairs:
 
 
 def methods(n: int, max_memory_mb: int) -> dict[str, Search]:
-    """Name every method with its settings for n rows; fewer clusters are cheaper where all are visited."""
-    few, many = n_clusters(n, 1.0), n_clusters(n, 0.5)
+    """Name every method with its settings for n rows; clusterings are of two sizes."""
+    few, many = round(n**0.5 / 3), round(n**0.5)
     ours = partial(margin, max_memory_mb=max_memory_mb)
-    searches: dict[str, Search] = {
+    return {
         "brute force": brute,
         f"faiss IVF{many} range_search, 1 probe": partial(faiss_range, k=many, probes=1),
         f"single clustering, K={few}": partial(clustered, k=few),
         f"single clustering, K={many}": partial(clustered, k=many),
         f"five clusterings, K={many}": partial(clustered, k=many, clusterings=5),
-        f"margin, exact, K={few}": partial(ours, k=few, slack=1.0),
-        f"margin, slack 0.5, K={many}": partial(ours, k=many, slack=0.5),
-        f"margin, slack 0.25, K={many}": partial(ours, k=many, slack=0.25),
+        "margin, exact": partial(ours, slack=1.0),
+        "margin, slack 0.5": partial(ours, slack=0.5),
+        "margin, slack 0.25": partial(ours, slack=0.25),
     }
-    return searches
 
 
 def measure(search: Search, vectors: np.ndarray) -> Outcome:

@@ -15,7 +15,7 @@ class DuplicateConfig:
     min_grain: float = 0.2  # semantic: correlation of fine grain; 0 takes the cosine's word for it
     decontaminate_cosine: float = 0.998  # of a held-out and a training image: this near, no grain is asked
     brute_force_rows: int = 50_000  # up to here all embeddings are compared with all
-    clusters: int = 0  # beyond; 0 chooses by the number of rows
+    clusters: int = 0  # beyond; 0 chooses by the rows and how they lie
     slack: float = 1.0  # 1 finds every near pair; 0.5 and 0.25 nearly all, for far less
     max_memory_mb: int = 2048  # of working arrays, beside what is compared
     probe_rows: int = 1000  # random rows compared with all, to measure what was found

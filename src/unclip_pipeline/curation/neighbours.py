@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 
 from unclip_pipeline.corpus.intervals import share_metrics
-from unclip_pipeline.curation.margin import ADVICE, block_rows, k_means, margin_pairs, read
+from unclip_pipeline.curation.margin import ADVICE, block_rows, k_means, margin_pairs, read, visit
 from unclip_pipeline.curation.pairs import PairCollector, Pairs
 from unclip_pipeline.progress import progress
 from unclip_pipeline.seeds import seeded_numpy
 
 Vectors = Float[np.ndarray, "n d"]
+SAMPLED_ROWS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class SearchConfig:
     """How near pairs are searched. Nothing here changes what is found while slack is 1."""
 
     brute_force_rows: int = 50_000  # up to here all rows are compared with all
-    clusters: int = 0  # beyond; 0 chooses by the number of rows
+    clusters: int = 0  # beyond; 0 chooses by the number of rows and how they lie
     slack: float = 1.0  # 1 finds every pair; 0.5 and 0.25 nearly every one, at less cost
     max_memory_mb: int = 2048  # of working arrays, beside the vectors
 
@@ -28,16 +29,40 @@ def cosine_pairs(vectors: Vectors, min_cosine: float, search: SearchConfig, *, s
     """Find all pairs of unit vectors with at least this cosine."""
     if len(vectors) <= search.brute_force_rows:
         return brute_force_pairs(vectors, min_cosine, max_memory_mb=search.max_memory_mb)
-    k = search.clusters or n_clusters(len(vectors), search.slack)
-    centroids = k_means(vectors, k, seed=seed, max_memory_mb=search.max_memory_mb)
+    centroids = choose_centroids(vectors, min_cosine, search, seed=seed)
     return margin_pairs(
         vectors, min_cosine, centroids, slack=search.slack, max_memory_mb=search.max_memory_mb
     )
 
 
-def n_clusters(n: int, slack: float) -> int:
-    """Choose how many clusters: with all visits more clusters mean more visits, so fewer serve."""
-    return max(1, round(np.sqrt(n) * (1 if slack < 1 else 1 / 3)))
+def choose_centroids(
+    vectors: Vectors, min_cosine: float, search: SearchConfig, *, seed: int = 0
+) -> Float32[np.ndarray, "k d"]:
+    """Find as many clusters as asked for, or as many as promise the least work on a sample of the rows.
+
+    More clusters are smaller, and lie nearer to more rows: which is cheaper depends on the data.
+    """
+    root = np.sqrt(len(vectors))
+    counts = [search.clusters] if search.clusters else [max(1, round(root * share)) for share in (1 / 3, 1)]
+    choices = [k_means(vectors, k, seed=seed, max_memory_mb=search.max_memory_mb) for k in counts]
+    rows = np.sort(seeded_numpy(seed, "work").permutation(len(vectors))[:SAMPLED_ROWS])
+    sample = read(vectors, rows)
+    return min(choices, key=lambda choice: _expected_work(sample, choice, len(vectors), min_cosine, search))
+
+
+def _expected_work(
+    sample: Float32[np.ndarray, "m d"],
+    centroids: Float32[np.ndarray, "k d"],
+    n: int,
+    min_cosine: float,
+    search: SearchConfig,
+) -> float:
+    """Estimate how many products of vectors a search of n rows takes."""
+    clusters = visit(sample, centroids, min_cosine, slack=search.slack, max_memory_mb=search.max_memory_mb)
+    owners, visitors = (
+        np.diff(edges) / len(sample) for edges in (clusters.owner_edges, clusters.visitor_edges)
+    )
+    return float(n * n * (owners * (owners / 2 + visitors)).sum() + n * len(centroids))
 
 
 def brute_force_pairs(vectors: Vectors, min_cosine: float, *, max_memory_mb: int = 2048) -> Pairs:
