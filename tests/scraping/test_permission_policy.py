@@ -281,6 +281,17 @@ def test_origins_with_many_rules_take_the_room_of_many_origins(monkeypatch):
     assert [web.asked[f"http://{host}/robots.txt"] for host in "abcl"] == [2, 1, 1, 2]
 
 
+def test_rules_that_are_asked_for_again_take_no_more_room(monkeypatch):
+    monkeypatch.setattr(permission, "MAX_RULES", 10)
+    rules, now_s = "User-agent: *\n" + "Disallow: /x\n" * 4, [0.0]
+    web = Web({f"http://{host}/robots.txt": rules for host in "ab"})
+    asker = Permission(ScrapeConfig(), web, clock=lambda: now_s[0])
+    for host in "abaabbab":
+        asker.may_ask(f"http://{host}/x")
+        now_s[0] += permission.RULES_KEPT_S / 4
+    assert [web.asked[f"http://{host}/robots.txt"] for host in "ab"] == [2, 2]
+
+
 def test_a_getter_that_raises_leaves_the_origin_to_be_asked_again():
     answers = iter([RuntimeError("a fault of ours"), NOTHING, NOTHING])
 

@@ -90,8 +90,9 @@ def test_what_the_status_means(status, is_allowed, decision, raw):
 
 
 def test_the_evidence_is_the_line_that_decided():
-    text = "User-agent: *\nDisallow: /a # no\nAllow: /a/b\nDisallow: /c\nDissallow: /misspelt"
+    text = "User-agent: *\nDisallow: /a # no\nDisallow: /a/c\nAllow: /a/b\nDisallow: /c\nDissallow: /misspelt"
     assert words(text, "/a/x")["robots.txt"] == ("refused", "Disallow: /a")
+    assert words(text, "/a/c")["robots.txt"] == ("refused", "Disallow: /a/c")
     assert words(text, "/a/b")["robots.txt"] == ("allowed", "Allow: /a/b")
     assert words(text, "/d")["robots.txt"] == ("allowed", "no rule matches")
     assert words(text, "/misspelt")["robots.txt"][0] == "refused"
@@ -127,6 +128,14 @@ def test_usages_hold_by_the_longest_path_and_only_where_crawling_is_allowed():
     found = [signal.decision for signal in robots(theirs).evidence("/ai-ok/test", CONFIG)]
     assert found == ["allowed", "allowed"]  # to be asked for, and to be used
     assert set(words(theirs, "/never/test")) == {"robots.txt"}
+
+
+@pytest.mark.parametrize("longer", ["/a/b.jpg$", "/a/b.jpg*", "/*/b.jpg$"])
+def test_the_signs_of_a_pattern_count_for_its_length(longer):
+    shorter = "/a/b.jpg" if longer.startswith("/a") else "/a/b.jp"
+    text = f"User-agent: *\nContent-Usage: {shorter} train-ai=y\nContent-Usage: {longer} train-ai=n"
+    found = [signal.raw for signal in robots(text).evidence("/a/b.jpg", CONFIG)][1:]
+    assert found == [f"Content-Usage: {longer} train-ai=n"]
 
 
 def test_of_two_usages_for_one_path_both_are_evidence():
