@@ -182,26 +182,30 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     choices = parser.parse_args()
     run = read_run(choices.project)
-    played = [
-        line
-        for case in cases(run)
-        for first in (unlabelled(run, case),)
-        for seed in range(choices.seeds)
-        for line in play(run, case, first, seed, choices.labels, choices.rounds)
-    ]
-    by = pd.DataFrame(played).groupby(["case", "concept", "round"], sort=False)
-    table = by.agg(
-        recall=("recall", "mean"), least_recall=("recall", "min"),
-        precision=("precision", "mean"), least_precision=("precision", "min"),
-        recall_covered=("recall inside", "mean"), precision_covered=("precision inside", "mean"),
-        yes=("yes", "mean"), alpha=("alpha", "mean"), seconds=("seconds", "mean"),
-    )  # fmt: skip
     print(
         f"{len(run.rows):,} pictures, {choices.labels} labels a round, {choices.seeds} seeds; "
         f"{os.cpu_count()} cores, python {platform.python_version()}, scikit-learn {version('scikit-learn')}"
     )
     print({name: int(planted.sum()) for name, planted in run.truth.items()}, "planted")
-    print(table.round(3).to_string())
+    for case in cases(run):
+        first = unlabelled(run, case)
+        played = [
+            line
+            for seed in range(choices.seeds)
+            for line in play(run, case, first, seed, choices.labels, choices.rounds)
+        ]
+        print(f"\n{case.name}\n{summary(played).round(3).to_string()}", flush=True)
+
+
+def summary(played: list[dict[str, Any]]) -> pd.DataFrame:
+    """Summarise the seeds by concept and round; round 0 is before any label."""
+    by = pd.DataFrame(played).groupby(["concept", "round"], sort=False)
+    return by.agg(
+        recall=("recall", "mean"), least_recall=("recall", "min"),
+        precision=("precision", "mean"), least_precision=("precision", "min"),
+        recall_covered=("recall inside", "mean"), precision_covered=("precision inside", "mean"),
+        yes=("yes", "mean"), alpha=("alpha", "mean"), seconds=("seconds", "mean"),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

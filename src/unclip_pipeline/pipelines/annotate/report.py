@@ -104,7 +104,8 @@ def _verdict(calibrated: CalibratedConcept, config: CalibrationConfig) -> str:
         return f"The filter keeps its rule: {calibrated.reason}."
     return (
         f"A linear probe on the image embeddings, learnt from {calibrated.labels} labels "
-        f"({calibrated.positives} yes), takes the place of the prompts. A picture shows the concept from a "
+        f"({calibrated.positives} yes), takes the place of the prompts; words of the caption count as before. "
+        "A picture shows the concept from a "
         f"probability of {calibrated.threshold:.3g} on: {calibrated.note} "
         f"(wanted: {config.wanted_recall:g} at a precision of {config.min_precision:g} or more)."
     )
