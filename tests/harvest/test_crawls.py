@@ -297,7 +297,7 @@ def test_garbage_has_rows_or_reasons(bits: list[str]) -> None:
     rows = list(rows_of_page(page, HarvestConfig(open_graph=True), ScrapeConfig(), tally))
     listed = [row for row in rows if row["reason"] == LISTED]
     tally.check(len(listed))
-    assert tally.candidates == len(page.mentions) and set(tally.drops) <= set(DROPS)
+    assert set(tally.drops) <= set(DROPS)
     json.dumps(rows).encode()
     assert all(str(row["url"]).startswith(("http://", "https://")) and row["caption"] for row in listed)
 

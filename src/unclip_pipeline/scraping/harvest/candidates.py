@@ -1,8 +1,9 @@
 """From a page to rows: every image it shows is listed, or dropped for one reason."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 
 from unclip_pipeline.corpus.uids import pair_uid
 from unclip_pipeline.scraping.config import ScrapeConfig
@@ -49,7 +50,7 @@ class _Reader:
         decision = page_decision(page.metas, page.headers, page.url, policy)
         self.opt_out = decision.reason if decision.is_refused else None
         portrait = open_graph_mention(page.metas) if config.open_graph else None
-        self.mentions: list[Mention] = [*page.mentions, *([portrait] if portrait else [])]
+        self.mentions: Iterable[Mention] = chain(page.mentions, [portrait] if portrait else [])
 
     @cached_property
     def _language(self) -> Language:

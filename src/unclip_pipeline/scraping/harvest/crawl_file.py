@@ -65,13 +65,11 @@ def read_crawl_file(file: CrawlFile, config: HarvestConfig, policy: ScrapeConfig
         with atomic_path(file.table) as table, pq.ParquetWriter(table, SCHEMA) as writer:
             waiting: list[Row] = []
             for number, page in enumerate(pages_of(file, config, tally)):
-                found = enumerate(rows_of(page, config, policy, tally))
-                waiting += [
-                    row | {"file": file.name, "record": number, "place": place} for place, row in found
-                ]
-                if len(waiting) >= ROWS_AT_ONCE:
-                    writer.write_table(_table(waiting))
-                    waiting.clear()
+                for place, row in enumerate(rows_of(page, config, policy, tally)):
+                    waiting.append(row | {"file": file.name, "record": number, "place": place})
+                    if len(waiting) >= ROWS_AT_ONCE:
+                        writer.write_table(_table(waiting))
+                        waiting.clear()
             writer.write_table(_table(waiting))
         with atomic_path(file.tally) as temporary:
             temporary.write_text(json.dumps(tally.as_json()))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unclip_pipeline.scraping.harvest.addresses import Size, largest_first, srcset
-from unclip_pipeline.scraping.harvest.page import Link, Mention, Page, tidy
+from unclip_pipeline.scraping.harvest.page import LINKS_READ, Link, Mention, Page, tidy
 
 if TYPE_CHECKING:
     from resiliparse.parse.html import ElementNode, HTMLTree
@@ -14,6 +14,8 @@ _LICENCE_LINKS = 'a[rel~="license" i], link[rel~="license" i], area[rel~="licens
 _CC_LINKS = 'a[href*="creativecommons.org/" i], link[href*="creativecommons.org/" i]'
 # Formats that the fetcher's decoder does not read, and drawings that are no pictures.
 _UNREAD_TYPES = re.compile(r"image/(avif|jxl|svg\+xml|heic|heif|vnd\.)", re.IGNORECASE)
+DEEPEST = 100  # levels between an image and its figure; without an end, a page could cost hours
+LONGEST_LEGEND = 20_000  # characters, as written
 _META_NAMES = ("name", "property", "http-equiv")
 _AS_IS = Size(0.0, 1.0)
 # How browsers and archivers note where a page was saved from
@@ -72,7 +74,7 @@ def _page(tree: "HTMLTree", url: str, headers: list[tuple[str, str]], lazy: Sequ
         base=_attribute(base, "href") if base is not None else "",
         metas=[pair for meta in _all(document, "meta[content]") for pair in _meta(meta)],
         headers=headers,
-        mentions=[_mention(image, figures, lazy) for image in _all(document, "img")],
+        mentions=(_mention(image, figures, lazy) for image in _all(document, "img")),
         links=figures.outside,
         text=lambda: _visible_text(tree),
     )
@@ -84,38 +86,59 @@ def _meta(meta: "ElementNode") -> list[tuple[str, str]]:
 
 
 class _Figures:
-    """What the figures of a page say, each read once."""
+    """What the figures of a page say, each read once, however many and deep they are."""
 
     def __init__(self, document: "ElementNode") -> None:
         self.outside: list[Link] = []
         self._links: dict[ElementNode, list[Link]] = {}
-        self._legends: dict[ElementNode, str] = {}
+        self._found: dict[ElementNode, tuple[Link, ...]] = {}
+        self._legends: dict[ElementNode, ElementNode] = {}
+        self._texts: dict[ElementNode, str] = {}
+        self._are_there = document.query_selector("figure") is not None
+        for legend in _all(document, "figcaption"):
+            if (figure := self.around(legend)) is not None:
+                self._legends.setdefault(figure, legend)
         for selector, is_licence in ((_LICENCE_LINKS, True), (_CC_LINKS, False)):
             for link in _all(document, selector):
                 if href := _attribute(link, "href"):
-                    figure = link.closest("figure")
+                    figure = self.around(link)
                     place = self.outside if figure is None else self._links.setdefault(figure, [])
-                    place.append(Link(href, is_licence))
+                    if len(place) < LINKS_READ:
+                        place.append(Link(href, is_licence))
+
+    def around(self, element: "ElementNode") -> "ElementNode | None":
+        """Find the nearest figure around an element, within the depth that pages have."""
+        place = element.parent_element if self._are_there else None
+        for _ in range(DEEPEST):
+            if place is None or place.tag == "figure":
+                return place
+            place = place.parent_element
+        return None
 
     def legend(self, figure: "ElementNode | None") -> str:
         """Read the caption of a figure."""
-        if figure is None:
+        if figure is None or figure not in self._legends:
             return ""
-        if figure not in self._legends:
-            legend = figure.query_selector("figcaption")
-            self._legends[figure] = tidy(legend.text) if legend is not None else ""
-        return self._legends[figure]
+        if figure not in self._texts:
+            self._texts[figure] = tidy((self._legends[figure].text or "")[:LONGEST_LEGEND])
+        return self._texts[figure]
 
     def links(self, figure: "ElementNode | None") -> tuple[Link, ...]:
         """List the links to licences of the nearest figure that has any, going outward."""
-        while figure is not None and figure not in self._links:
-            around = figure.parent_element
-            figure = around.closest("figure") if around is not None else None
-        return tuple(self._links[figure]) if figure is not None else ()
+        passed = []
+        while figure is not None and figure not in self._found:
+            passed.append(figure)
+            if figure in self._links:
+                break
+            figure = self.around(figure)
+        found = self._found.get(figure) if figure is not None else ()
+        found = tuple(self._links[figure]) if found is None else found
+        self._found.update(dict.fromkeys(passed, found))
+        return found
 
 
 def _mention(image: "ElementNode", figures: _Figures, lazy: Sequence[str]) -> Mention:
-    figure = image.closest("figure")
+    figure = figures.around(image)
     return Mention(
         sources=_sources(image, lazy),
         alt=tidy(image.getattr("alt")),

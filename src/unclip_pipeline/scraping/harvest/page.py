@@ -1,8 +1,11 @@
 """What a page says, whatever it was read from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+
+LINKS_READ = 50  # to licences, in one place; more would name no licence either
 
 
 class Link(NamedTuple):
@@ -36,7 +39,7 @@ class Page:
     base: str = ""
     metas: list[tuple[str, str]] = field(default_factory=list)  # (name or property, content)
     headers: list[tuple[str, str]] = field(default_factory=list)
-    mentions: list[Mention] = field(default_factory=list)
+    mentions: Iterable[Mention] = ()  # to be gone through once: a page may show very many
     links: list[Link] = field(default_factory=list)  # to licences, outside figures
     text: Callable[[], str] = str  # reads the visible text, when it is wanted
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from unclip_pipeline.scraping.harvest.page import Link, Mention, Page, tidy
+from unclip_pipeline.scraping.harvest.page import LINKS_READ, Link, Mention, Page, tidy
 
 
 class NotAnEnvelope(ValueError):
@@ -60,9 +60,12 @@ def wat_page(found: Mapping[str, Any], response: Mapping[str, Any]) -> Page | No
             Link(_text(link, "url"), "license" in _text(link, "rel").lower().split())
             for link in links
             if _text(link, "path") in ("A@/href", "LINK@/href", "AREA@/href")
-            and ("license" in _text(link, "rel").lower() or "creativecommons.org/" in _text(link, "url").lower())
-        ],
-    )  # fmt: skip
+            and (
+                "license" in _text(link, "rel").lower()
+                or "creativecommons.org/" in _text(link, "url").lower()
+            )
+        ][:LINKS_READ],
+    )
 
 
 def _mention(link: Mapping[str, Any]) -> Mention:
