@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unclip_pipeline.diffusion.process import Denoiser, eps_of, like, posterior
 from unclip_pipeline.diffusion.schedule import Schedule
+from unclip_pipeline.diffusion.variance import log_variance_of
 
 Noise = Callable[[int], Float[Tensor, "b *dims"]]
 
@@ -27,11 +28,9 @@ def ddpm(
     """Ancestral sampling (Ho et al., 2020, algorithm 2), with the network's variance where it has one."""
     for k, (t, earlier) in enumerate(_pairs(x, steps)):
         said = denoise(x, t)
-        mean, variance = posterior(said.x_0, x, t, earlier, schedule)
-        log_variance = like(variance.clamp_min(1e-20).log(), x)
-        if said.variance_share is not None:
-            upper = like((1 - schedule.at(t) / schedule.at(earlier)).log(), x)
-            log_variance = torch.lerp(log_variance, upper, (said.variance_share + 1) / 2)
+        mean, _ = posterior(said.x_0, x, t, earlier, schedule)
+        share = said.variance_share if said.variance_share is not None else -torch.ones_like(x)
+        log_variance = log_variance_of(share, t, earlier, schedule).to(x)
         x = mean if k == len(steps) - 1 else mean + (0.5 * log_variance).exp() * noise(k)
     return x
 

@@ -9,14 +9,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unclip_pipeline.clip.encoder import Encoder
-from unclip_pipeline.diffusion.process import add_noise, min_snr_weight, random_steps, target_of
+from unclip_pipeline.diffusion.process import add_noise, min_snr_weight, random_steps, target_of, x_0_of
 from unclip_pipeline.diffusion.schedule import named_schedule
+from unclip_pipeline.diffusion.variance import variational_bound
 from unclip_pipeline.models.prior import Text
 from unclip_pipeline.models.unet import Condition, Unet, UnetConfig
 from unclip_pipeline.training.loop import Loss
 from unclip_pipeline.training.optim import TrainConfig
 from unclip_pipeline.training.pairs import Pairs, Rows
 from unclip_pipeline.training.prior import replaced_text, texts
+
+VARIANCE_SHARE = 0.001  # of the variational bound in the loss (Nichol & Dhariwal, 2021, eq. 16)
 
 # Layers that touch pixels, steps or embeddings
 ADAMW_LAYERS = (
@@ -108,11 +111,19 @@ def decoder_loss(config: DecoderTraining, empty: Text, architecture: UnetConfig)
         t = random_steps(count, schedule, generator).to(device)
         eps = torch.randn(x_0.shape, generator=generator).to(device)
         condition = Condition(image, text.embedding, text.hidden, text.mask)
-        said = unet(add_noise(x_0, eps, t, schedule), t, condition)
+        x_t = add_noise(x_0, eps, t, schedule)
+        said, share = unet(x_t, t, condition), None
+        if architecture.learned_variance:
+            said, share = said.chunk(2, 1)
         error = (said - target_of(architecture.target, x_0, eps, t, schedule)).square().flatten(1).mean(1)
+        value, shown = error.mean(), {}
         if config.min_snr_gamma:
             weight = min_snr_weight(t, schedule, target=architecture.target, gamma=config.min_snr_gamma)
-            return (weight * error).mean(), {"squared_error": error.mean().item()}
-        return error.mean(), {}
+            value, shown = (weight * error).mean(), {"squared_error": value.detach()}
+        if share is not None:
+            estimate = x_0_of(architecture.target, said.detach().float(), x_t, t, schedule)
+            bound = variational_bound(x_0, x_t, estimate, share, t, schedule).mean()
+            value, shown = value + VARIANCE_SHARE * bound, {**shown, "variational_bound": bound.detach()}
+        return value, shown
 
     return loss
