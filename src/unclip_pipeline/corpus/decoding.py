@@ -134,6 +134,9 @@ def _upright(image: Image.Image, full_size: tuple[int, int], flags: set[str], si
 
 def _in_bands(image: Image.Image, factor: int, transform: Transform | None) -> Image.Image:
     """Bring an image to RGB, averaged over squares of `factor` pixels; the same as all at once."""
+    if image.mode == "RGB" and factor == 1 and transform is None and not image.has_transparency_data:
+        image.info = {}  # pixels alone go on
+        return image
     width, height = -(-image.width // factor), -(-image.height // factor)
     rgb = Image.new("RGB", (width, height))
     for top, strip in _bands(image, factor):

@@ -1,7 +1,9 @@
 """Fetch one shard, in a worker: every URL ends with exactly one fate, and the shard appears whole."""
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,7 @@ from unclip_pipeline.corpus.shards import Sample, members_of, read_shard
 from unclip_pipeline.scraping.ahead import work_ahead
 from unclip_pipeline.scraping.answer import Body
 from unclip_pipeline.scraping.config import ScrapeConfig
+from unclip_pipeline.scraping.decoding_room import DecodingRoom
 from unclip_pipeline.scraping.failure import ScrapeFailure
 from unclip_pipeline.scraping.fetch import Fetcher
 from unclip_pipeline.scraping.plan import TAKEN_DOWN, Row, ShardTask
@@ -28,8 +31,9 @@ from unclip_pipeline.scraping.shard_files import (
     shard_name,
 )
 from unclip_pipeline.scraping.spool import Spool
-from unclip_pipeline.scraping.stored_image import store_image
+from unclip_pipeline.scraping.stored_image import StoredImage, store_image
 
+SWITCH_S = 0.0005
 _NO_IMAGE = dict.fromkeys(("width", "height", "source_width", "source_height", "flags"))
 _IN_THE_IMAGES_JSON = (
     "uid", "url", "final_url", "sha256", "width", "height", "source_width", "source_height", "flags",
@@ -44,11 +48,16 @@ class Tally(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A row with what came of it, and when it was asked for; None where no request was made."""
+    """A row with what came of it, and when it was asked for; None where no request was made.
+
+    A body comes with its sha256, and with the image to keep or the reason why there is none.
+    """
 
     row: Row
     answer: Body | ScrapeFailure
-    asked_at: datetime | None
+    asked_at: datetime | None = None
+    sha256: str | None = None
+    image: StoredImage | ScrapeFailure | None = None
 
 
 class ShardDownloader:
@@ -62,6 +71,10 @@ class ShardDownloader:
         self._config = config
 
     @cached_property
+    def _decoding(self) -> DecodingRoom:
+        return DecodingRoom()
+
+    @cached_property
     def _fetcher(self) -> Fetcher:  # holds sockets: made where it is used
         return Fetcher(self._config)
 
@@ -72,10 +85,11 @@ class ShardDownloader:
         spool = Spool(scratch)
         shard = _Shard(name, spool, [], [])
         self._take_over(task, shard)
-        for listed, answer, asked_at in self._answers(task.ask):
-            progress.count(self._judge(listed, answer, shard))
-            if asked_at is not None:
-                records.add(listed.uid, answer, asked_at)
+        with _quick_switches():
+            for answered in self._answers(task.ask):
+                progress.count(_conclude(answered, shard))
+                if answered.asked_at is not None:
+                    records.add(answered.row.uid, answered.answer, answered.asked_at)
         progress.check_run()
         staying = {row.uid for row in task.stay}
         records.write(self._records, name, staying.__contains__)
@@ -105,55 +119,71 @@ class ShardDownloader:
                 shard.keep(sample._replace(meta={**sample.meta, "url": staying[sample.uid].url}))
 
     def _answers(self, rows: list[Row]) -> Iterator[Answered]:
-        """Fetch in threads as hosts have room, never more than twice their number ahead of the decoding."""
-        threads, fetcher = max(1, min(self._config.threads, len(rows))), self._fetcher
-
-        def ask(row: Row) -> Answered:
-            if row.refused is not None:
-                return Answered(row, ScrapeFailure(row.refused, row.refused_reason or ""), None)
-            asked_at = now()
-            try:
-                return Answered(row, fetcher.fetch(row.url), asked_at)
-            except ScrapeFailure as failure:
-                return Answered(row, failure, asked_at)
-
+        """Fetch and decode in threads as hosts have room, no further ahead than their number."""
+        threads = max(1, min(self._config.threads, len(rows)))
+        fetcher, _ = self._fetcher, self._decoding  # made here, once, before many threads want them
         in_turn = fetcher.in_turn(rows, lambda row: row.url if row.refused is None else None)
-        return work_ahead(ask, in_turn, threads, threads)
+        return work_ahead(self._ask, in_turn, threads, threads)
 
-    def _judge(self, row: Row, answer: Body | ScrapeFailure, shard: "_Shard") -> str:
-        """Give a row its fate, and the shard its image if it is kept."""
-        status = dict.fromkeys(STATUS_COLUMNS.names) | {"uid": row.uid, "url": row.url, "shard": shard.name}
-        shard.statuses.append(status)
-        if isinstance(answer, ScrapeFailure):
-            status |= _ended(answer)
-            return answer.fate
-        status |= {
-            "permission": permission_of(answer),
-            "http_status": answer.http_status,
-            "sha256": hashlib.sha256(answer.content).hexdigest(),
-            "bytes": len(answer.content),
-            "final_url": answer.final_url,
-            "content_type": answer.content_type,
-            "etag": answer.etag or None,
-        }
+    def _ask(self, row: Row) -> Answered:
+        if row.refused is not None:
+            return Answered(row, ScrapeFailure(row.refused, row.refused_reason or ""))
+        asked_at = now()
         try:
-            if (reason := self._taken_down.get(status["sha256"])) is not None:
-                raise ScrapeFailure(TAKEN_DOWN, reason)
-            image = store_image(answer.content, self._config, answer.content_type)
+            body = self._fetcher.fetch(row.url)
         except ScrapeFailure as failure:
-            status |= {"fate": failure.fate, "error": failure.reason}
-            return failure.fate
-        status |= {
-            "fate": KEPT,
-            "width": image.width,
-            "height": image.height,
-            "source_width": image.source_width,
-            "source_height": image.source_height,
-            "flags": ",".join(image.flags),
-        }
-        facts = {name: status[name] for name in _IN_THE_IMAGES_JSON} | {"extension": image.extension}
-        shard.keep(Sample(row.uid, image.content, image.extension, row.caption, facts))
-        return KEPT
+            return Answered(row, failure, asked_at)
+        sha256 = hashlib.sha256(body.content).hexdigest()
+        try:
+            return Answered(row, body, asked_at, sha256, self._store(body, sha256))
+        except ScrapeFailure as failure:
+            return Answered(row, body, asked_at, sha256, failure.let_go())
+
+    def _store(self, body: Body, sha256: str) -> StoredImage:
+        """Bring a body to the form that shards hold; few at a time, large pictures one by one."""
+        if (reason := self._taken_down.get(sha256)) is not None:
+            raise ScrapeFailure(TAKEN_DOWN, reason)
+        with self._decoding.room_for(body.content):
+            return store_image(body.content, self._config, body.content_type)
+
+
+def _conclude(answered: Answered, shard: "_Shard") -> str:
+    """Write down the fate of a row, and put its image into the shard if it is kept."""
+    row, answer, _, sha256, image = answered
+    status = dict.fromkeys(STATUS_COLUMNS.names) | {"uid": row.uid, "url": row.url, "shard": shard.name}
+    status["permission"] = permission_of(answer)
+    shard.statuses.append(status)
+    if isinstance(answer, ScrapeFailure):
+        status |= {"fate": answer.fate, "error": answer.reason}
+        status |= {"http_status": answer.http_status, "final_url": answer.final_url or None}
+        return answer.fate
+    status |= {
+        "http_status": answer.http_status,
+        "sha256": sha256,
+        "bytes": len(answer.content),
+        "final_url": answer.final_url,
+        "content_type": answer.content_type,
+        "etag": answer.etag or None,
+    }
+    if isinstance(image, ScrapeFailure):
+        status |= {"fate": image.fate, "error": image.reason}
+        return image.fate
+    sizes = {name: getattr(image, name) for name in ("width", "height", "source_width", "source_height")}
+    status |= {"fate": KEPT, **sizes, "flags": ",".join(image.flags)}
+    facts = {name: status[name] for name in _IN_THE_IMAGES_JSON} | {"extension": image.extension}
+    shard.keep(Sample(row.uid, image.content, image.extension, row.caption, facts))
+    return KEPT
+
+
+@contextmanager
+def _quick_switches() -> Iterator[None]:
+    """Let threads take turns more often: one that comes back from decoding waits a whole turn of another."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)
 
 
 class _Shard(NamedTuple):
@@ -166,13 +196,3 @@ class _Shard(NamedTuple):
 
     def keep(self, sample: Sample) -> None:
         self.members.extend((name, self.spool.put(content)) for name, content in members_of(sample))
-
-
-def _ended(failure: ScrapeFailure) -> dict[str, Any]:
-    return {
-        "fate": failure.fate,
-        "error": failure.reason,
-        "http_status": failure.http_status,
-        "final_url": failure.final_url or None,
-        "permission": permission_of(failure),
-    }
