@@ -14,6 +14,7 @@ from unclip_pipeline.pipeline_registry import PIPELINES
 ROOT = Path(__file__).resolve().parents[2]
 LIGHT = [
     "render_world",
+    "harvest",
     "scrape",
     "filter",
     "annotate",
@@ -23,7 +24,17 @@ LIGHT = [
     "scorecard",
     "report",
 ]  # fmt: skip
-HEAVY = {"torch", "open_clip", "img2dataset", "mlflow", "ray", "matplotlib"}
+HEAVY = {
+    "torch",
+    "open_clip",
+    "img2dataset",
+    "mlflow",
+    "ray",
+    "matplotlib",
+    "fastwarc",
+    "resiliparse",
+    "py3langid",
+}
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -133,7 +133,8 @@ def test_the_worlds_crawl_is_the_same_bytes_every_time_and_holds_what_its_server
 
 def test_the_worlds_crawl_does_not_replace_files_of_ones_own(site: Path, tmp_path: Path) -> None:
     own = tmp_path / "crawl" / "mine.warc.gz"
-    own.parent.mkdir()
+    write_crawl(site, own.parent)
+    write_crawl(site, own.parent)
     own.touch()
     with pytest.raises(FileExistsError, match=r"conf/local/catalog\.yml.*from_crawl"):
         write_crawl(site, own.parent)

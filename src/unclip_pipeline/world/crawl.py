@@ -5,22 +5,24 @@ same files: dates and record ids are fixed.
 """
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
-from unclip_pipeline.corpus.files import atomic_folder, is_complete
+from unclip_pipeline.corpus.files import SUCCESS, atomic_folder
 from unclip_pipeline.world.website import ROUTES
 
 CRAWLED_AT = "2026-01-01T00:00:00Z"
 _TEXT = ("text/html", "text/plain")
+_OWN_FILE = re.compile(rf"127\.\d+\.\d+\.\d+\.warc\.gz|{SUCCESS}")
 _NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "unclip_pipeline.world")
 
 
 def write_crawl(site: Path, folder: Path) -> None:
     """Write the pages of a site as WARC files, or nothing; raises where that would replace files of another's."""
-    if folder.is_dir() and any(folder.iterdir()) and not is_complete(folder):
+    if folder.is_dir() and not all(_OWN_FILE.fullmatch(file.name) for file in folder.iterdir()):
         raise FileExistsError(
             f"the world's crawl replaces only one that it wrote, but {folder} holds other files; move them, and "
             "name their folder as `crawl` in conf/local/catalog.yml to harvest them with from_crawl"

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-
 LINKS_READ = 50  # to licences, in one place; more would name no licence either
 
 
