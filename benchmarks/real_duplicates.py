@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     print(hardware())
+    pd.set_option("display.width", 200)
     encoder = load_encoder(load_weights(arguments.clip))
     for name in sorted(path.parent.name for path in arguments.folder.glob("*/pairs.parquet")):
         planted = plant(arguments.folder, name, arguments.copied, arguments.seed)

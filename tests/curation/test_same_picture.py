@@ -121,12 +121,14 @@ def test_unrelated_grain_is_told_from_lost_grain():
     assert not unrelated(scene(1), jpeg(scene(1), 92))
 
 
-def test_a_mark_changes_few_cells():
-    marked = scene(1)
-    marked[48:56, 32:60] = 255
-    apart = cell_difference(prints_of(scene(1), marked), PAIR)
-    assert apart.largest[0] > 50
-    assert apart.beside_mark[0] < 3
+def test_drawings_of_one_outline_in_other_colours_share_no_grain():
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
+    inside, rim = (np.hypot(x - 32, y - 32) < radius for radius in (18, 20))
+    faces = np.full((2, SIDE, SIDE, 3), 255, np.uint8)
+    faces[:, rim] = 40
+    faces[0, inside], faces[1, inside] = (255, 222, 180), (160, 110, 70)
+    assert in_place(*faces) == 0
+    assert registered(*faces) == 0
 
 
 def test_the_inverse_of_a_warp_undoes_it():

@@ -67,4 +67,4 @@ def _say_otherwise(one: frozenset[str], other: frozenset[str]) -> bool:
 def _difference(first: frozenset[str], other: frozenset[str]) -> str:
     """Write which words the other caption lacks, and which it has instead."""
     lost, new = " ".join(sorted(first - other)), " ".join(sorted(other - first))
-    return f"{lost or '–'} → {new or '–'}" if lost or new else ""
+    return f"{lost or '-'} > {new or '-'}" if lost or new else ""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 MAX_MEDIAN_CELL = 3.0  # copies that lie in place leave half of the cells as they are
 MAX_TONES = 4.5  # copies that were cropped keep most tones
 SURE_CELL_DIFFERENCE = 7.0  # cells this close need no word of the grain
-MARKED_CELL, MARKED_COSINE = 3.0, 0.9995  # the same but for a mark that the embedding hardly sees
 PAIRS_AT_ONCE = 65_536
 
 
@@ -58,8 +57,7 @@ def judge_pairs(near: Pairs, vectors: Vectors, prints: Fingerprints, config: Dup
     pairs = union(len(vectors), near, hashed)
     cosine = cosines(vectors, pairs)
     cells = cell_difference(prints, pairs)
-    marked = (cells.beside_mark <= MARKED_CELL) & (cosine >= MARKED_COSINE)
-    alike = (cells.largest <= config.max_cell_difference) | marked
+    alike = cells.largest <= config.max_cell_difference
     reaches = cosine >= config.min_cosine
     if config.min_grain == 0:
         return Candidates(pairs, cosine, alike, reaches & ~alike, cells.median)

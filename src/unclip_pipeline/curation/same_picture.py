@@ -22,6 +22,7 @@ PAIRS_AT_ONCE = 1024
 BLOCK_PX = 8  # grain is correlated block by block, and the median of the blocks counts
 MIN_GRAIN_PX = 24  # pixels without structure that a block needs to count
 MIN_GRAIN = 0.5  # root mean square of 255 that a block needs to count: saturated white has none
+SPECK = 0.25  # of 255, that half of these pixels must reach: traces of lines are not everywhere, grain is
 MIN_BLOCKS = 6
 FEW_BLOCKS = 2  # from here to MIN_BLOCKS, blocks count two thirds and all pixels together must agree
 UNRELATED_BLOCKS, UNRELATED_GRAIN = 24, 0.065  # so many blocks with so little in common: another picture
@@ -102,7 +103,10 @@ def compare_grain(a: Views, b: Views, plain: Views) -> Float[Tensor, "2 b"]:
     """
     pixels, energy_a, energy_b, shared = (_block_sums(sums) for sums in (plain, a * a, b * b, a * b))
     least = pixels * (MIN_GRAIN / GRAIN_UNIT) ** 2
+    grainy = (_block_sums((grain.abs() >= SPECK / GRAIN_UNIT).float()) >= pixels / 2 for grain in (a, b))
     usable = (pixels >= MIN_GRAIN_PX) & (energy_a >= least) & (energy_b >= least)
+    for everywhere in grainy:
+        usable &= everywhere
     blocks = usable.sum(1)
     by_block = torch.where(usable, shared / (energy_a * energy_b).sqrt().clamp_min(1e-12), torch.nan)
     median = by_block.nanmedian(dim=1).values.nan_to_num(0.0)

@@ -164,7 +164,8 @@ def _family(part: pd.DataFrame, rows: pd.DataFrame, samples: dict[str, Sample]) 
     uids = part["uid"].tolist()[:MEMBERS_SHOWN]
     notes = [difference or "first" for difference in part["differs"].tolist()[:MEMBERS_SHOWN]]
     caption = rows.set_index("uid").loc[uids[0], "caption"]
-    return sheet(samples, uids, f"{len(part)} pictures: {caption}", notes=notes)
+    words = html.details("words that differ", html.table(part[["uid", "cosine", "differs"]]))
+    return sheet(samples, uids, f"{len(part)} pictures: {caption}", notes=notes) + words
 
 
 def _title(group: pd.DataFrame) -> str:

@@ -1,0 +1,41 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from unclip_pipeline.curation.fingerprints import join_fingerprints, passed_rows, shards_of
+from unclip_pipeline.curation.pictures import fingerprint, stack
+
+LEDGER = pd.DataFrame({"uid": ["a", "b"], "fate": ["kept", "kept"], "shard": ["00000", "00001"]})
+
+
+def verdicts(*fates: str) -> pd.DataFrame:
+    return pd.DataFrame({"uid": ["a", "b"], "similarity": [0.5, 0.6], "fate": fates})
+
+
+def test_rows_that_passed_keep_their_similarity():
+    rows = passed_rows(LEDGER, verdicts("filter.unsafe", "kept"))
+    assert rows[["uid", "similarity", "shard"]].to_numpy().tolist() == [["b", 0.6, "00001"]]
+
+
+def test_an_empty_selection_says_where_to_look():
+    with pytest.raises(ValueError, match="none of 2 pairs passed the filters; look at `filter_report`"):
+        passed_rows(LEDGER, verdicts("filter.unsafe", "filter.unsafe"))
+
+
+def test_verdicts_of_unknown_pairs_are_refused():
+    with pytest.raises(ValueError, match="uids that scrape_ledger lacks, such as .'b'.; run the pipeline"):
+        passed_rows(LEDGER.head(1), verdicts("kept", "kept"))
+
+
+def test_a_missing_shard_is_named(tmp_path):
+    (tmp_path / "00000.tar").touch()
+    with pytest.raises(FileNotFoundError, match="00001.tar; run the pipeline `scrape` again"):
+        shards_of(LEDGER, tmp_path)
+
+
+def test_a_picture_without_fingerprint_is_named():
+    image = np.zeros((64, 64, 3), np.uint8)
+    prints = stack([("a", fingerprint(image))])
+    assert join_fingerprints([prints], ["a"]).uid.tolist() == ["a"]
+    with pytest.raises(ValueError, match="lack 1 of 2 uids, such as .'b'."):
+        join_fingerprints([prints], ["a", "b"])
