@@ -1,6 +1,8 @@
 """The training loop: exact resume, schedule, averages, and what stops it."""
 
 import math
+import os
+import signal
 from typing import NamedTuple
 
 import pytest
@@ -77,6 +79,27 @@ def test_resumed_run_is_bit_identical_to_the_unbroken_one(tmp_path):
     assert rest == losses[6:]
     for name, tensor in everything(unbroken).items():
         assert torch.equal(tensor, everything(resumed)[name]), name
+
+
+def test_sigterm_saves_the_step_under_way_and_exits_with_zero(tmp_path, caplog):
+    unbroken = new_state()
+    losses = [step.metrics["loss"] for step in train(unbroken, batches, regression, CONFIG, seed=1)]
+
+    def told_to_stop(position: int) -> Points:
+        if position == 64:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return batches(position)
+
+    before, stopped = signal.getsignal(signal.SIGTERM), new_state()
+    steps = train(stopped, told_to_stop, regression, CONFIG, seed=1)
+    with pytest.raises(SystemExit) as ended:
+        list(checkpointed(steps, stopped, tmp_path, CONFIG, identity="a"))
+    assert ended.value.code == 0 and "saved at 80 of 160 images" in caplog.text
+    assert signal.getsignal(signal.SIGTERM) is before
+    resumed = new_state()
+    assert resume(resumed, tmp_path, identity="a") and resumed.images_seen == 80
+    rest = [step.metrics["loss"] for step in train(resumed, batches, regression, CONFIG, seed=1)]
+    assert rest == losses[5:]
 
 
 def test_global_generator_is_left_as_it_was():

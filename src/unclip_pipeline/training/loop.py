@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from unclip_pipeline.seeds import seed_of, seeded
 from unclip_pipeline.training.devices import autocast
 from unclip_pipeline.training.ema import ema_decay_at, ema_update
+from unclip_pipeline.training.interruption import sigterm_noted
 from unclip_pipeline.training.optim import TrainConfig, learning_rate_share, set_learning_rates
 from unclip_pipeline.training.state import CheckpointError, TrainingState, checkpoints
 
@@ -106,11 +107,22 @@ def resume(state: TrainingState, folder: Path, *, identity: str) -> bool:
 def checkpointed(
     steps: Iterator[Step], state: TrainingState, folder: Path, config: TrainConfig, *, identity: str
 ) -> Iterator[Step]:
-    """Pass the steps on and save the state each time another `config.checkpoint_images` were seen."""
-    for step in steps:
-        if is_due(step, config.checkpoint_images, config):
-            state.save(folder, identity=identity)
-        yield step
+    """Pass the steps on and save the state each time another `config.checkpoint_images` were seen.
+
+    At SIGTERM the step under way is finished and saved, and the process exits with 0.
+    """
+    with sigterm_noted() as asked_to_stop:
+        for step in steps:
+            stops = asked_to_stop.is_set()
+            if stops or is_due(step, config.checkpoint_images, config):
+                state.save(folder, identity=identity)
+            if stops:
+                logger.warning(
+                    "asked to stop: saved at %d of %d images; the same command goes on from there",
+                    state.images_seen, config.images,
+                )  # fmt: skip
+                raise SystemExit(0)
+            yield step
 
 
 def is_due(step: Step, every_images: int, config: TrainConfig) -> bool:
