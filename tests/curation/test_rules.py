@@ -137,6 +137,12 @@ def test_the_lowest_share_is_taken_of_what_passes_everything_else():
     assert lowest["fails_similarity_too_low"].tolist() == [True] * 3 + [False] * 8
 
 
+def test_the_lowest_share_comes_on_top_of_what_is_below_the_limit():
+    rows = [{"evidence": value} for value in (0.0, 0.5, 2.0, 3.0, 4.0, 5.0)]
+    found = judge(facts(*rows), FilterConfig(min_evidence=1.0, drop_lowest_share=0.5))
+    assert found["fails_similarity_too_low"].tolist() == [True] * 4 + [False] * 2
+
+
 def test_the_top_fraction_is_taken_of_all_pairs():
     rows = [{"evidence": float(number)} for number in range(2, 11)] + [{"caption": "x", "evidence": 11.0}]
     top = judge(facts(*rows), FilterConfig(top_fraction=0.3))
