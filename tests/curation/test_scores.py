@@ -179,8 +179,16 @@ def test_the_duplicate_page_shows_groups_side_by_side(shards):
             "group": [uid[0], uid[0], uid[0], uid[4], uid[4], uid[5]],
         }
     )
-    page = duplicate_page(verdicts, ledger(), shards, DuplicateConfig())
+    families = pd.DataFrame({"family": uid[4], "uid": uid[4:], "cosine": [1.0, 0.98], "differs": ["", "two"]})
+    metrics = dict.fromkeys(
+        ["dropped_for_heldout", "dropped_near_heldout", "decontamination_pairs_compared",
+         "decontamination_near_pairs", "decontamination_left", "train_captions_also_heldout"], 0
+    )  # fmt: skip
+    metrics |= {"probe_rows": 6, "probe_recall_n": 0, "families": 1, "pictures_in_families": 2}
+    page = duplicate_page(verdicts, families, metrics, ledger(), shards, DuplicateConfig())
     assert "3 of 6 pictures are kept" in page
     assert f"3 pictures, {uid[0]} is kept" in page
+    assert "2 kept pictures in 1 families" in page
     none = verdicts.assign(fate="kept", duplicate_of=None, cosine=np.nan, group=uid)
-    assert "6 of 6 pictures are kept" in duplicate_page(none, ledger(), shards, DuplicateConfig())
+    whole = duplicate_page(none, families.iloc[:0], metrics, ledger(), shards, DuplicateConfig())
+    assert "6 of 6 pictures are kept" in whole
