@@ -97,7 +97,7 @@ def _permission(ledger: pd.DataFrame, evidence: pd.DataFrame) -> list[str]:
 def _odd(ledger: pd.DataFrame, kept: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Choose a few pictures of every odd kind."""
     found = kept["flags"].fillna("").str.split(",")
-    flags = sorted({flag for flags in found for flag in flags if flag})
+    flags = sorted({flag for flags in found for flag in flags if flag and flag != "resized"})
     by_flag = {
         f"{flag}: {int(held.sum()):,}": kept[held].head(ODD_SHOWN)
         for flag in flags
