@@ -9,7 +9,20 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
-from hostile_web import HostileWeb, drip, encoded, endless, hostile_web, in_turn, message, picture, stall
+from hostile_web import (
+    HostileWeb,
+    drip,
+    drip_head,
+    encoded,
+    endless,
+    endless_head,
+    hostile_web,
+    in_turn,
+    message,
+    picture,
+    reset,
+    stall,
+)
 from PIL import Image
 
 from unclip_pipeline.corpus.fates import check_fates
@@ -43,6 +56,10 @@ def _rotated() -> bytes:
     return encoded(picture().crop((0, 0, 24, 12)), "JPEG", exif=exif)
 
 
+def _animated() -> bytes:
+    return encoded(picture(), "GIF", save_all=True, append_images=[picture(1)])
+
+
 def _corrupt(png: bytes) -> bytes:
     middle = len(png) // 2
     return png[:middle] + bytes(255 - byte for byte in png[middle : middle + 40]) + png[middle + 40 :]
@@ -65,6 +82,12 @@ CASES: dict[str, tuple[object, str]] = {
     "/rotated": (OK(_rotated()), "kept"),
     "/large": (OK(encoded(picture(side_px=300))), "kept"),
     "/large-and-transparent": (OK(encoded(Image.new("RGBA", (200, 100)))), "kept"),
+    "/grey": (OK(encoded(picture().convert("L"))), "kept"),
+    "/grey-and-transparent": (OK(encoded(Image.new("LA", (20, 20), (9, 9)))), "kept"),
+    "/animated": (OK(_animated()), "kept"),
+    "/long": (OK(encoded(picture().resize((6000, 20)))), "kept"),
+    "/one-pixel": (OK(encoded(picture(side_px=1))), "scrape.too_small"),
+    "/png-again": (OK(PNG), "kept"),
     "/mislabelled": (OK(JPG, "Content-Type: text/html"), "kept"),
     "/gzipped": (OK(gzip.compress(PNG), "Content-Encoding: gzip"), "kept"),
     "/deflated": (OK(zlib.compress(PNG), "Content-Encoding: deflate"), "kept"),
@@ -101,6 +124,7 @@ CASES: dict[str, tuple[object, str]] = {
     "/announced-too-large": (OK(PNG, length=10**9), "scrape.too_large"),
     "/endless": (endless, "scrape.too_large"),
     "/pixel-bomb": (OK(encoded(Image.new("1", (4000, 4000)))), "scrape.too_large"),
+    "/bomb": (OK(encoded(Image.new("1", (20_000, 20_000)))), "scrape.too_large"),
     "/tiny": (OK(encoded(picture(side_px=7))), "scrape.too_small"),
     "/moved": (_redirect("/png"), "kept"),
     "/moved-to-text-that-is-not-ascii": (_redirect("/é.png"), "kept"),
@@ -137,6 +161,18 @@ CASES: dict[str, tuple[object, str]] = {
     "/before-a-date": (_robots("noai, unavailable_after: 25 Jun 2010 15:00:00 PST"), "scrape.opted_out"),
     "/for-another": (_robots("otherbot: noai"), "kept"),
     "/for-another-after-all": (_robots("noai, otherbot: nofollow"), "scrape.opted_out"),
+    "/reserved": (OK(PNG, "tdm-reservation: 1"), "scrape.opted_out"),
+    "/no-training": (OK(PNG, "Content-Usage: train-ai=n"), "scrape.opted_out"),
+    "/not-reserved": (OK(PNG, "tdm-reservation: 0"), "kept"),
+    "/disallowed/by/robots.png": (OK(PNG), "scrape.opted_out"),
+    "/moved-to-another-port": (_redirect("http://127.0.0.1:1/a.png"), "scrape.connection_error"),
+    "/moved-to-a-private-address": (_redirect("http://10.0.0.1/a.png"), "scrape.blocked_private_address"),
+    "/moved-to-metadata": (_redirect("http://169.254.169.254/latest/"), "scrape.blocked_private_address"),
+    "/moved-to-a-number": (_redirect("http://2130706433/a.png"), "scrape.blocked_private_address"),
+    "/moved-to-localhost": (_redirect("http://localhost/a.png"), "scrape.blocked_private_address"),
+    "/drip-head": (drip_head, "scrape.timeout_total"),
+    "/endless-head": (endless_head, "scrape.connection_error"),
+    "/reset": (reset, "scrape.connection_error"),
     "/no-preview": (_robots("max-image-preview: none"), "kept"),
     "/no-index": (_robots("noindex, nofollow"), "kept"),
 }  # fmt: skip
@@ -149,7 +185,8 @@ NEVER_ASKED = [
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory) -> Iterator[tuple[HostileWeb, pd.DataFrame, dict]]:
     folder = tmp_path_factory.mktemp("hostile") / "shards"
-    with hostile_web({path: answer for path, (answer, _) in CASES.items()}) as web:
+    rules = {"/robots.txt": OK(b"User-agent: *\nDisallow: /disallowed/")}
+    with hostile_web({path: answer for path, (answer, _) in CASES.items()} | rules) as web:
         urls = [web.url(path) for path in CASES] + [web.url("/é.png"), web.url("/a b.png")] + NEVER_ASKED
         urls += ["http://127.0.0.1:1/refused.png"]
         url_list = pd.DataFrame({"url": urls, "caption": [f"caption {n}" for n in range(len(urls))]})
@@ -270,3 +307,33 @@ def test_every_fate_is_of_the_closed_vocabulary_and_has_its_status(scraped):
     assert ledger.loc[web.url("/busy"), "http_status"] == 429
     assert ledger.loc[web.url("/html"), "http_status"] == 200
     assert pd.isna(ledger.loc[web.url("/hang-up"), "http_status"])
+
+
+@pytest.mark.parametrize(
+    "path, flags",
+    [
+        ("/png", ""), ("/palette", ""), ("/grey", ""), ("/animated", "animated"), ("/cmyk", "cmyk"),
+        ("/rotated", "rotated"), ("/sixteen-bits", "sixteen_bit"), ("/transparent", "alpha"),
+        ("/grey-and-transparent", "alpha"), ("/mislabelled", "mislabelled"), ("/large", "resized"),
+        ("/large-and-transparent", "alpha,resized"), ("/long", "resized"),
+    ],
+)  # fmt: skip
+def test_odd_pictures_are_flagged(scraped, path, flags):
+    web, ledger, _ = scraped
+    assert ledger.loc[web.url(path), "flags"] == flags
+
+
+def test_a_rotated_picture_is_stored_upright(scraped):
+    web, ledger, samples = scraped
+    stored = Image.open(io.BytesIO(samples[ledger.loc[web.url("/rotated"), "uid"]].image))
+    assert stored.size == (12, 24) and not stored.getexif()
+
+
+def test_what_robots_txt_forbids_is_never_asked_for(scraped):
+    web, ledger, _ = scraped
+    assert web.hits["/disallowed/by/robots.png"] == 0 and web.rule_hits["/robots.txt"] == 1
+
+
+def test_the_same_bytes_of_two_urls_have_one_name(scraped):
+    web, ledger, _ = scraped
+    assert ledger.loc[web.url("/png"), "sha256"] == ledger.loc[web.url("/png-again"), "sha256"]
