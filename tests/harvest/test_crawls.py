@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,17 @@ def test_a_wat_record_gives_what_it_holds_of_the_page(tmp_path: Path) -> None:
 )
 def test_an_envelope_of_any_shape_has_an_outcome(tmp_path: Path, block: bytes, outcome: str) -> None:
     assert dict(harvested(tmp_path, {"a.wat": block}).tally.records) == {outcome: 1}
+
+
+def test_figures_have_names_that_a_store_of_metrics_takes(tmp_path: Path) -> None:
+    kinds = ["image/svg+xml", "../..", 'text/"html"', "text/html; charset=x", "", "text/" + "x" * 99]
+    answers = [response(IMAGE, headers=[("Content-Type", kind)]) for kind in kinds]
+    files = {"a.warc": b"".join(answers), "b.wat": wat({}, status="") + wat({}, status="a/../b")}
+    metrics = harvest_metrics(harvested(tmp_path, files))
+    assert all(re.fullmatch(r"[a-z0-9_.\-]+(/[a-z0-9][a-z0-9_.\-]*)*", name) for name in metrics)
+    assert (
+        metrics["content_type/odd"] == 3 and metrics["status/odd"] == 2 and metrics["content_type/none"] == 1
+    )
 
 
 def test_headers_that_came_several_times_are_all_heard(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Read one file of a crawl into a table of images and a tally: the unit of work of a harvest."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,7 @@ from unclip_pipeline.scraping.harvest.wat_page import (
 HTML_SUFFIXES = (".html", ".htm")
 WARC_SUFFIXES = (".warc", ".warc.gz", ".wat", ".wat.gz")
 HTML_TYPES = ("text/html", "application/xhtml+xml")
+_CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9.+\-]*/[a-z0-9][a-z0-9.+\-]*")
 ROWS_AT_ONCE = 5000
 _TEXTS = (
     "reason uid url caption caption_source alt title_attribute figure_caption page_url page_title "
@@ -164,7 +166,7 @@ def _wat_record(block: Block, tally: Tally) -> tuple[str, Page | None]:
         return "no_response", None
     status = status_of(response)
     types = [value for name, value in headers_of(response) if name.lower() == "content-type"]
-    tally.statuses[status] += 1
+    tally.statuses[status if re.fullmatch("[1-9][0-9]{2}", status) else "odd"] += 1
     tally.content_types[_content_type(types[0] if types else "")] += 1
     if status != "200":
         return "status", None
@@ -175,7 +177,8 @@ def _wat_record(block: Block, tally: Tally) -> tuple[str, Page | None]:
 
 
 def _content_type(header: str) -> str:
-    return header.partition(";")[0].strip().lower()[:60] or "none"
+    kind = header.partition(";")[0].strip().lower()
+    return kind if len(kind) <= 60 and _CONTENT_TYPE.fullmatch(kind) else "odd" if kind else "none"
 
 
 def _is_html(body: bytes) -> bool:

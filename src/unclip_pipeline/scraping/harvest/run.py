@@ -128,7 +128,10 @@ def harvest_metrics(harvested: Harvested) -> dict[str, int | float]:
         "content_type/other": tally.content_types.total() - sum(count for _, count in named),
     }
     groups = {"dropped": tally.drops, "record": tally.records, "status": tally.statuses}
-    groups |= {"content_type": dict(named), "caption": dict(rows["caption_source"].value_counts())}
+    groups |= {
+        "content_type": {name.replace("+", "-"): count for name, count in named},
+        "caption": dict(rows["caption_source"].value_counts()),
+    }
     return counts | {
         f"{group}/{name}": int(count)
         for group, found in groups.items()
