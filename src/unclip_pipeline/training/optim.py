@@ -27,10 +27,13 @@ class TrainConfig:
     learning_rate: float = 1e-3  # AdamW: embeddings, norms, biases, first and last layers
     muon_learning_rate: float = 0.02  # Muon: hidden matrices and convolutions
     weight_decay: float = 0.0
+    muon: bool = True  # off: AdamW trains every parameter, as published
+    adam_epsilon: float = 1e-8
     adam_beta2: float = 0.99  # short runs: 0.999 remembers a thousand steps, more than some have
     warmup_images: int = 1_000
     ema_decay: float = 0.999  # approached as (1 + step) / (10 + step)
     gradient_clip: float = 1.0
+    gradient_checkpointing: bool = False  # U-Nets recompute blocks backwards: less memory, more time
     precision: Precision = "auto"  # bfloat16 products where the hardware has them
     checkpoint_images: int = 0  # images between two saved states; 0 saves none
 
@@ -146,6 +149,11 @@ def hidden_matrices(model: nn.Module, *, exclude: Collection[str] = ()) -> froze
     return frozenset(name for name in names if not any(fnmatch(name, pattern) for pattern in exclude))
 
 
+def muon_matrices(model: nn.Module, config: TrainConfig, *, exclude: Collection[str] = ()) -> frozenset[str]:
+    """Names of the parameters Muon trains in a run: the hidden matrices, or none."""
+    return hidden_matrices(model, exclude=exclude) if config.muon else frozenset()
+
+
 def make_optimizers(
     model: nn.Module, config: TrainConfig, *, muon: Collection[str]
 ) -> dict[str, torch.optim.Optimizer]:
@@ -172,6 +180,7 @@ def make_optimizers(
             [group for group in groups if group["params"]],
             lr=config.learning_rate,
             betas=(0.9, config.adam_beta2),
+            eps=config.adam_epsilon,
             fused=True,
         )
     return optimizers

@@ -23,7 +23,7 @@ from unclip_pipeline.training.clip import ADAMW_LAYERS, ClipTraining, Corpus, cl
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.training.history import History
 from unclip_pipeline.training.loop import is_due, resumable
-from unclip_pipeline.training.optim import hidden_matrices
+from unclip_pipeline.training.optim import muon_matrices
 from unclip_pipeline.training.state import TrainingState, run_identity
 from unclip_pipeline.weights import Weights
 
@@ -71,7 +71,7 @@ def _train(
     corpus = Corpus(pictures.images, pictures.captions, pictures.uids, architecture, device)
     whole = initial_model(config, seed=seed_of(seed, STAGE))
     state = TrainingState.start(
-        corpus.shrink(whole), training, muon=hidden_matrices(whole, exclude=ADAMW_LAYERS)
+        corpus.shrink(whole), training, muon=muon_matrices(whole, training, exclude=ADAMW_LAYERS)
     )
     batches = corpus.batches(state.model, training.batch_size, seed=seed_of(seed, STAGE, "order"))
     loss, identity = clip_loss(architecture, training), run_identity(config, training, pictures.uids, seed)

@@ -17,7 +17,7 @@ from unclip_pipeline.training.decoder import ADAMW_LAYERS, DecoderTraining, deco
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.training.history import History
 from unclip_pipeline.training.loop import is_due, resumable
-from unclip_pipeline.training.optim import hidden_matrices
+from unclip_pipeline.training.optim import muon_matrices
 from unclip_pipeline.training.pairs import Pairs
 from unclip_pipeline.training.prior import empty_text
 from unclip_pipeline.training.state import TrainingState, initialised, run_identity
@@ -34,7 +34,8 @@ def train_decoder(
     encoder = load_encoder(clip, device)
     pairs = Pairs(released, released.rows("train"), architecture.side_px, device)
     unet = new_decoder(architecture, pairs, encoder.text_width, seed=seed).to(device)
-    state = TrainingState.start(unet, config, muon=hidden_matrices(unet, exclude=ADAMW_LAYERS))
+    unet.checkpointing = config.gradient_checkpointing
+    state = TrainingState.start(unet, config, muon=muon_matrices(unet, config, exclude=ADAMW_LAYERS))
     tokens = architecture.text_tokens
     batches = decoder_batches(pairs, encoder, config, tokens=tokens, seed=seed)
     empty = empty_text(encoder, tokens=tokens)

@@ -16,7 +16,7 @@ from unclip_pipeline.tracking import watch
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.training.history import History
 from unclip_pipeline.training.loop import resumable
-from unclip_pipeline.training.optim import hidden_matrices
+from unclip_pipeline.training.optim import muon_matrices
 from unclip_pipeline.training.pairs import Pairs
 from unclip_pipeline.training.prior import (
     ADAMW_LAYERS,
@@ -39,7 +39,7 @@ def train_prior(
     encoder = load_encoder(clip, device)
     pairs = Pairs(released, released.rows("train"), device=device)
     prior = new_prior(architecture, pairs, encoder.text_width, seed=seed).to(device)
-    state = TrainingState.start(prior, config, muon=hidden_matrices(prior, exclude=ADAMW_LAYERS))
+    state = TrainingState.start(prior, config, muon=muon_matrices(prior, config, exclude=ADAMW_LAYERS))
     tokens = architecture.text_tokens
     batches = prior_batches(pairs, encoder, config, tokens=tokens, seed=seed)
     empty = empty_text(encoder, tokens=tokens)

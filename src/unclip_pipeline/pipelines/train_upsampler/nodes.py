@@ -16,7 +16,7 @@ from unclip_pipeline.training.decoder import ADAMW_LAYERS
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.training.history import History
 from unclip_pipeline.training.loop import is_due, resumable
-from unclip_pipeline.training.optim import hidden_matrices
+from unclip_pipeline.training.optim import muon_matrices
 from unclip_pipeline.training.pairs import Pairs
 from unclip_pipeline.training.state import TrainingState, initialised, run_identity
 from unclip_pipeline.training.upsampler import UpsamplerTraining, upsampler_batches, upsampler_loss
@@ -32,7 +32,8 @@ def train_upsampler(
     released, device = Dataset.open(dataset), default_device()
     pairs = Pairs(released, released.rows("train"), architecture.side_px, device)
     unet = initialised(lambda: Unet(architecture), seed=seed_of(seed, STAGE)).to(device)
-    state = TrainingState.start(unet, config, muon=hidden_matrices(unet, exclude=ADAMW_LAYERS))
+    unet.checkpointing = config.gradient_checkpointing
+    state = TrainingState.start(unet, config, muon=muon_matrices(unet, config, exclude=ADAMW_LAYERS))
     batches = upsampler_batches(pairs, config, architecture, seed=seed)
     identity = run_identity(architecture, config, released.version, seed)
     loss = upsampler_loss(architecture)
