@@ -168,7 +168,7 @@ def test_the_threshold_says_when_its_recall_is_not_sure() -> None:
     assert chosen == 0.7 and "lower bound does not" in note
 
 
-def test_recall_gives_way_to_the_least_precision() -> None:
+def test_what_cannot_be_had_together_is_balanced() -> None:
     probability = [0.9, 0.8, 0.3, *([0.5] * 20)]
     chosen, note = threshold(probability, [1, 1, 1, *([0] * 20)], min_precision=0.9)
     assert chosen == 0.8 and "out of reach" in note

@@ -26,7 +26,7 @@ class CalibrationConfig:
     """How labels become thresholds."""
 
     wanted_recall: float = 0.95  # of the pictures that show a concept, this share is to be caught
-    min_precision: float = 0.9  # where both cannot be had, recall gives way
+    min_precision: float = 0.9  # where both cannot be had, they are balanced
     min_per_class: int = 8  # labels "yes", and labels "no", below which a concept keeps its rule
     folds: int = 5
     same_cosine: float = 0.99  # pictures this near are judged together, never one by the other
@@ -70,7 +70,7 @@ class CalibratedConcept(NamedTuple):
     positives: int
     reason: str = ""
     note: str = ""  # how the threshold was reached
-    labelled: pd.DataFrame | None = None  # uid, label, votes, weight, probability (cross-fitted)
+    labelled: pd.DataFrame | None = None  # uid, label, votes, weight; probability, claimed: cross-fitted
 
 
 def calibrate(
@@ -182,7 +182,8 @@ def _fit(
     groups = copies(vectors, config.same_cosine)
     probe = fit_probe(table, label, weight, groups, folds=config.folds, seed=seed)
     threshold, note = choose_threshold(probe.crossed, label, weight, config)
-    precision, recall = figures(probe.crossed >= threshold, label, weight, config.confidence)
+    claimed = _claimed(probe, label, weight, config)
+    precision, recall = figures(claimed, label, weight, config.confidence)
     calibrated = CalibratedConcept(
         concept=concept,
         probability=NOTHING,
@@ -192,9 +193,25 @@ def _fit(
         labels=len(here),
         positives=int(label.sum()),
         note=note,
-        labelled=here.assign(probability=probe.crossed),
+        labelled=here.assign(probability=probe.crossed, claimed=claimed),
     )
     return _Fit(calibrated, probe)
+
+
+def _claimed(
+    probe: Probe, label: Bool[np.ndarray, " n"], weight: Float[np.ndarray, " n"], config: CalibrationConfig
+) -> Bool[np.ndarray, " n"]:
+    """Judge labelled rows by probes and thresholds that both come from the other folds.
+
+    A threshold that was chosen on the very rows it is judged by looks better than it is.
+    """
+    claimed = np.zeros(len(label), bool)
+    for fold in np.unique(probe.fold):
+        own, others = probe.fold == fold, probe.fold != fold
+        if np.isfinite(weight[others & label]).any():
+            threshold, _ = choose_threshold(probe.crossed[others], label[others], weight[others], config)
+            claimed[own] = probe.crossed[own] >= threshold
+    return claimed
 
 
 def choose_threshold(
@@ -205,8 +222,8 @@ def choose_threshold(
 ) -> tuple[float, str]:
     """Take the highest threshold whose recall surely reaches the target, else the highest that is said to.
 
-    One whose precision would fall below the least wanted is not taken; if none is left, the one with the
-    most recall among those precise enough. Recall that costs no precision is taken on top.
+    Recall that costs no precision is taken on top. If none is as precise as wanted too, the two are balanced (F2):
+    to insist on either would let one wrong answer for a picture that stands for many decide.
     """
     steps = curve(probability, label, weight, config.confidence)
     precise = steps[steps["precision"] >= config.min_precision]
@@ -217,11 +234,11 @@ def choose_threshold(
         reaching = precise[precise[column] >= config.wanted_recall]
         if len(reaching):
             return _lowest_as_precise(steps, float(reaching["threshold"].max())), note
-    if len(precise):
-        most = precise.sort_values(["recall", "threshold"]).iloc[-1]
-        return float(most["threshold"]), "the target of recall is out of reach at the least precision"
-    best = steps.sort_values(["precision", "recall"]).iloc[-1]
-    return float(best["threshold"]), "no threshold is as precise as wanted; this one is the most precise"
+    precision, recall = steps["precision"], steps["recall"]
+    best = steps.loc[(5 * precision * recall / (4 * precision + recall)).idxmax(), "threshold"]
+    return float(
+        best
+    ), "recall and precision as wanted are out of reach together; this one balances them (F2)"
 
 
 def _lowest_as_precise(steps: pd.DataFrame, threshold: float) -> float:

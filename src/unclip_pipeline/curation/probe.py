@@ -18,6 +18,7 @@ class Probe:
     direction: Float[np.ndarray, " d"]
     offset: float
     crossed: Float[np.ndarray, " n"]
+    fold: Int[np.ndarray, " n"]  # of each labelled row
 
     def probability(self, table: Float32[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Give the probability that each row shows the concept."""
@@ -61,7 +62,10 @@ def fit_probe(
     best = int(np.argmin(losses))
     direction, offset = _fit(table, label, importance, STRENGTHS[best])
     shift = _prevalence_shift(crossed[best], label, weight)
-    return Probe(direction, offset + shift, expit(crossed[best] + shift))
+    fold = np.zeros(len(label), np.int64)
+    for number, (_, hold) in enumerate(parts):
+        fold[hold] = number
+    return Probe(direction, offset + shift, expit(crossed[best] + shift), fold)
 
 
 def _importance(weight: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

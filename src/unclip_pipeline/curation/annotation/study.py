@@ -86,9 +86,8 @@ def _study(
     own = answers.loc[labelled["uid"]]
     now = own["rule"].to_numpy()
     if calibrated.labelled is not None:
-        crossed = calibrated.labelled.set_index("uid")["probability"].loc[labelled["uid"]]
-        now = crossed.to_numpy() >= calibrated.threshold
-        now = now | own["said"].to_numpy()
+        crossed = calibrated.labelled.set_index("uid")["claimed"].loc[labelled["uid"]]
+        now = crossed.to_numpy(bool) | own["said"].to_numpy(bool)
     labelled = labelled.assign(rule=own["rule"].to_numpy(), now=now)
     truth, weight = labelled["label"].to_numpy(bool), labelled["weight"].to_numpy(float)
     return ConceptStudy(
