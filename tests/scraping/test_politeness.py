@@ -50,6 +50,21 @@ def test_a_host_gets_no_more_requests_at_once_than_allowed(limit):
     assert all(isinstance(answer, Body) for answer in answers) and crowd.most == limit
 
 
+def test_a_redirect_waits_for_a_place_too():
+    crowd = _Crowd(0.03)
+    ways = {f"/{n}": message(302, b"", f"Location: /to/{n}") for n in range(8)}
+    with (
+        hostile_web({f"/to/{n}": crowd for n in range(8)}, host="127.0.0.2") as there,
+        hostile_web(
+            {path: answer.replace(b"/to/", there.url("/to/").encode()) for path, answer in ways.items()}
+        ) as web,
+    ):
+        fetcher = fetcher_of(web, per_host_connections=2, private_hosts=["127.0.0.1", "127.0.0.2"])
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda n: outcome(fetcher, web.url(f"/{n}")), range(8)))
+    assert all(isinstance(answer, Body) for answer in answers) and crowd.most <= 2
+
+
 def test_a_host_gets_its_pause_between_requests():
     crowd = _Crowd(0.0)
     with hostile_web({f"/{n}": crowd for n in range(5)}) as web:
