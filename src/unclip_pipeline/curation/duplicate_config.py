@@ -13,7 +13,7 @@ class DuplicateConfig:
     min_cosine: float = 0.87  # between image embeddings: a candidate, and what a copy must reach
     max_cell_difference: float = 12.0  # perceptual: no cell of a 16x16 thumbnail differs more, of 255
     min_grain: float = 0.2  # semantic: correlation of fine grain; 0 takes the cosine's word for it
-    decontaminate_cosine: float = 0.998  # of a held-out and a training image: this near, no grain is asked
+    decontaminate_cosine: float = 0.999  # of a held-out and a training image: this near, no grain is asked
     brute_force_rows: int = 50_000  # up to here all embeddings are compared with all
     clusters: int = 0  # beyond; 0 chooses by the rows and how they lie
     slack: float = 1.0  # 1 finds every near pair; 0.5 and 0.25 nearly all, for far less

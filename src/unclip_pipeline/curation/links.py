@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unclip_pipeline.curation.same_picture import GrainReader
 
 MAX_MEDIAN_CELL = 3.0  # copies that lie in place leave half of the cells as they are
-MAX_TONES = 4.5  # copies that were cropped keep most tones
+MAX_TONES = 6.0  # copies that were cropped keep most tones
 SURE_CELL_DIFFERENCE = 7.0  # cells this close need no word of the grain
 PAIRS_AT_ONCE = 65_536
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from unclip_pipeline.curation.pairs import PairCollector, Pairs
 from unclip_pipeline.progress import progress
@@ -57,8 +57,7 @@ def margin_pairs(
     block = block_rows(vectors.shape[1], max_memory_mb)
     for number in progress(range(len(clusters)), label="compare embeddings", unit="cluster"):
         for a, b in _block_pairs(clusters, number, block):
-            near = read(vectors, a) @ read(vectors, b).T >= min_cosine
-            i, j = np.nonzero(near)
+            i, j = true_places(read(vectors, a) @ read(vectors, b).T >= min_cosine)
             found.add(a[i], b[j])
     return found.pairs()
 
@@ -84,8 +83,8 @@ def visit(
         rows = np.arange(start, min(start + step, n))
         products = read(vectors, rows) @ centroids.T
         owner[rows] = own = products.argmax(axis=1)
-        behind = np.take_along_axis(products, own[:, None], axis=1) - products
-        near, where = np.nonzero(behind <= reach[own])
+        behind = np.subtract(products[np.arange(len(rows)), own][:, None], products, out=products)
+        near, where = true_places(behind <= reach[own])
         visiting.append(rows[near])
         places.append(where)
     visitors, clusters = np.concatenate(visiting), np.concatenate(places)
@@ -126,6 +125,11 @@ def read(vectors: Vectors, rows: Int[np.ndarray, " b"] | slice) -> Float32[np.nd
         return part
     part = part.astype(np.float32)
     return part / np.linalg.norm(part, axis=1, keepdims=True)
+
+
+def true_places(mask: Bool[np.ndarray, "a b"]) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
+    """Find rows and columns of what is true, several times as fast as `numpy.nonzero`."""
+    return np.divmod(np.flatnonzero(mask), max(mask.shape[1], 1))
 
 
 def _block_pairs(

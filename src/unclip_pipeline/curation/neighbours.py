@@ -6,7 +6,15 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from unclip_pipeline.corpus.intervals import share_metrics
-from unclip_pipeline.curation.margin import ADVICE, block_rows, k_means, margin_pairs, read, visit
+from unclip_pipeline.curation.margin import (
+    ADVICE,
+    block_rows,
+    k_means,
+    margin_pairs,
+    read,
+    true_places,
+    visit,
+)
 from unclip_pipeline.curation.pairs import PairCollector, Pairs
 from unclip_pipeline.progress import progress
 from unclip_pipeline.seeds import seeded_numpy
@@ -74,7 +82,7 @@ def brute_force_pairs(vectors: Vectors, min_cosine: float, *, max_memory_mb: int
     for start in progress(starts, label="compare embeddings", unit="block"):
         some = read(vectors, slice(start, start + block))
         for other in range(start, n, block):
-            i, j = np.nonzero(some @ read(vectors, slice(other, other + block)).T >= min_cosine)
+            i, j = true_places(some @ read(vectors, slice(other, other + block)).T >= min_cosine)
             found.add(i + start, j + other)
     return found.pairs()
 
@@ -88,7 +96,7 @@ def pairs_of(
     for start in progress(range(0, len(vectors), block), label="compare some with all", unit="block"):
         others = read(vectors, slice(start, start + block))
         for at in range(0, len(rows), block):
-            i, j = np.nonzero(read(vectors, rows[at : at + block]) @ others.T >= min_cosine)
+            i, j = true_places(read(vectors, rows[at : at + block]) @ others.T >= min_cosine)
             found.add(rows[at + i], j + start)
     return found.pairs()
 

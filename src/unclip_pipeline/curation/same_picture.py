@@ -29,8 +29,8 @@ UNRELATED_BLOCKS, UNRELATED_GRAIN = 24, 0.065  # so many blocks with so little i
 EVEN_GRAIN = 0.8  # compression takes grain from one of two; two first-hand pictures have as much
 MAX_STRUCTURE = 6.0  # range of the smoothed view around a pixel that is not structure, of 255
 GRAIN_UNIT = 1 / 8  # grain is kept in eighths of a level, up to 16 levels
-COARSE_PX, COARSE_STEPS, MAX_COARSE_MISFIT = 16, 3, 2.0  # misfit: what the better 30% of a view may
-FINE_PX, FINE_STEPS, MAX_FINE_MISFIT = 32, 2, 1.5  # differ once laid over each other, of 255
+COARSE_PX, COARSE_STEPS, MAX_COARSE_MISFIT = 16, 3, 3.0  # misfit: what the better 30% of a view may
+FINE_PX, FINE_STEPS, MAX_FINE_MISFIT = 32, 2, 2.5  # differ once laid over each other, of 255
 
 Rows = Int[np.ndarray, " b"]
 Fitting = Int[np.ndarray, " m"]
