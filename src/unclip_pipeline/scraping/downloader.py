@@ -33,7 +33,7 @@ from unclip_pipeline.scraping.shard_files import (
 from unclip_pipeline.scraping.spool import Spool
 from unclip_pipeline.scraping.stored_image import StoredImage, store_image
 
-SWITCH_S = 0.0005
+SWITCH_S = 0.001
 _NO_IMAGE = dict.fromkeys(("width", "height", "source_width", "source_height", "flags"))
 _IN_THE_IMAGES_JSON = (
     "uid", "url", "final_url", "sha256", "width", "height", "source_width", "source_height", "flags",

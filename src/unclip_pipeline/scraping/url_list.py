@@ -131,7 +131,11 @@ def _refusal(
 
 def _text(value: object) -> str:
     """Write a cell as text that every file format can hold; a missing one is empty."""
-    return "" if pd.isna(value) else str(value).encode("utf-8", "replace").decode()
+    if pd.isna(value):
+        return ""
+    text = str(value)
+    written = text.encode("utf-8", "replace").decode()
+    return text if text == written else written  # the list's own string where it will do: no second copy
 
 
 def _takedown_name(kind: str, value: str) -> str:
