@@ -67,14 +67,14 @@ def test_every_file_a_stage_reads_is_made_by_an_earlier_one_or_is_given(
         made |= set().union(*(names(stage.get(kind, [])) for kind in ("outs", "metrics", "plots")))
 
 
-def test_only_the_scrape_keeps_its_output_between_runs(stages: dict[str, dict[str, list[object]]]) -> None:
+def test_only_stages_that_go_on_shard_by_shard_keep_their_output_between_runs(stages: dict[str, dict[str, list[object]]]) -> None:
     kept = {
         name
         for name, stage in stages.items()
         for entry in stage.get("outs", [])
         if isinstance(entry, dict) and any(options.get("persist") for options in entry.values())
     }
-    assert kept == {"scrape"}
+    assert kept == {"scrape", "embed", "filter"}
 
 
 def test_only_the_embedded_worlds_stages_read_the_truth(stages: dict[str, dict[str, list[object]]]) -> None:
