@@ -168,7 +168,19 @@ def test_the_order_of_rows_changes_nothing():
     )
 
 
-@pytest.mark.parametrize("wrong", [{"min_cosine": 1.5}, {"max_hash_bits": 40}, {"min_grain": 1.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_cosine": 1.5},
+        {"max_hash_bits": 40},
+        {"min_grain": 1.0},
+        {"slack": 0.0},
+        {"slack": 1.5},
+        {"max_memory_mb": 1},
+        {"probe_rows": -1},
+        {"decontaminate_cosine": 0.0},
+    ],
+)
 def test_impossible_limits_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=f"deduplicate.{next(iter(wrong))}"):
         DuplicateConfig(**wrong)
