@@ -172,6 +172,14 @@ def test_a_jpeg_of_a_thousand_scans_is_refused():
         read_picture(data[:-2] + scan * 1000 + b"\xff\xd9")
 
 
+def test_a_tile_larger_than_its_picture_is_refused():
+    tags = {256: 16, 257: 16, 258: 8, 259: 1, 262: 1, 277: 1, 322: 30_000, 323: 30_000, 324: 8, 325: 256}
+    entries = b"".join(struct.pack("<2H2I", tag, 4, 1, value) for tag, value in tags.items())
+    tiff = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(260)
+    with pytest.raises(ImageTooLargeError, match="tile"):
+        read_picture(tiff)
+
+
 KINDS = [
     _encoded(_gradient(), kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 ] + [_wide_rgb_png(), _encoded(_gradient(), icc_profile=_swapped_profile())]

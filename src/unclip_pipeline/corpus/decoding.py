@@ -17,6 +17,7 @@ from unclip_pipeline.corpus.colour import Transform, to_srgb
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 MAX_PIXELS = 100_000_000
 MAX_SCANS = 300  # of a JPEG: each goes over the whole picture, and costs a few bytes
+MAX_TILE_PIXELS = 4_000_000
 BAND_PIXELS = 500_000
 _BYTES_PER_PIXEL = {"WEBP": 17, "AVIF": 10}  # that the decoder takes at its peak [measured]; 4 of all others
 _TURNS = {  # by EXIF orientation
@@ -86,6 +87,8 @@ def _check_header(
         raise ImageTooLargeError(f"an image may have {max_pixels} pixels, got {width}x{height}")
     if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > MAX_SCANS:
         raise ImageTooLargeError(f"a JPEG may have {MAX_SCANS} scans, got {scans}")
+    if image.format == "TIFF" and (tile := _tile_pixels(image)) > MAX_TILE_PIXELS:
+        raise ImageTooLargeError(f"a tile may have {MAX_TILE_PIXELS} pixels, got {tile}")
     if side_px is not None and max(width, height) > 2 * side_px:
         scale = 2 * side_px / max(width, height)
         image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))
@@ -101,11 +104,12 @@ def _decode_bytes(image: Image.Image, pixels: int) -> int:
     need = image.width * image.height * _BYTES_PER_PIXEL.get(image.format or "", 4)
     if image.info.get("progressive"):
         need += 2 * len(image.getbands()) * pixels  # every coefficient, until the last scan
-    if image.format == "TIFF":
-        need += (
-            4 * int(image.tag_v2.get(322, 0)) * int(image.tag_v2.get(323, 0))
-        )  # a tile may exceed the picture
     return need
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Return the size of a TIFF's tiles, which may exceed the picture."""
+    return int(image.tag_v2.get(322, 0)) * int(image.tag_v2.get(323, 0))
 
 
 def _header_flags(image: Image.Image, data: bytes) -> set[str]:
