@@ -11,7 +11,7 @@ from unclip_pipeline.corpus.vectors import unit
 from unclip_pipeline.curation.duplicates import DuplicateConfig
 from unclip_pipeline.curation.measures import measure_shard
 from unclip_pipeline.curation.rules import FilterConfig, judge
-from unclip_pipeline.curation.scores import Reference, join_fingerprints, score_pairs, shard_fingerprints
+from unclip_pipeline.curation.scores import Reference, score_pairs
 from unclip_pipeline.pipelines.deduplicate.report import duplicate_page
 from unclip_pipeline.pipelines.filter.report import filter_page
 from unclip_pipeline.seeds import seeded_numpy
@@ -123,21 +123,6 @@ def shards(tmp_path_factory):
 def _sample(number: int) -> Sample:
     image = seeded_numpy(0, number).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     return Sample(f"{number:016x}", encode_png(image), "png", f"a picture of {number}", {})
-
-
-def test_fingerprints_of_several_shards_come_in_the_wanted_order(shards):
-    parts = [shard_fingerprints(shards / f"{shard}.tar") for shard in ("00001", "00000")]
-    wanted = [f"{number:016x}" for number in (4, 0, 2)]
-    joined = join_fingerprints(parts, wanted)
-    assert joined.uid.tolist() == wanted
-    assert joined.hash[1] == parts[1].hash[0]
-
-
-def test_a_picture_that_cannot_be_decoded_has_no_fingerprint(tmp_path):
-    samples = [_sample(0), _sample(1)._replace(image=b"no image"), _sample(2)]
-    write_shard(tmp_path / "00000.tar", samples)
-    found = shard_fingerprints(tmp_path / "00000.tar")
-    assert found.uid.tolist() == [samples[0].uid, samples[2].uid]
 
 
 def ledger() -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +9,6 @@ import pandas as pd
 from jaxtyping import Float32
 
 from unclip_pipeline.corpus.embeddings import Embeddings
-from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb
-from unclip_pipeline.corpus.shards import read_shard
 from unclip_pipeline.corpus.vectors import (
     Bank,
     bank_rows,
@@ -22,28 +18,11 @@ from unclip_pipeline.corpus.vectors import (
     unit,
 )
 from unclip_pipeline.curation.margin import SAMPLE_PER_CLUSTER, k_means
-from unclip_pipeline.curation.pictures import Fingerprints, fingerprint, stack
 from unclip_pipeline.curation.reference import References, place_references
 from unclip_pipeline.seeds import seed_of
 
 Parts = Callable[[], Iterable[Embeddings]]  # starts a new pass over the embeddings, shard by shard
 Vectors = Float32[np.ndarray, "_ d"]
-
-
-def shard_fingerprints(shard: Path) -> Fingerprints:
-    """Take the fingerprint of every image of a shard that can be decoded; the filter ends the others."""
-    found = []
-    for sample in read_shard(shard):
-        with suppress(ImageDecodeError):
-            found.append((sample.uid, fingerprint(decode_rgb(sample.image))))
-    return stack(found)
-
-
-def join_fingerprints(parts: list[Fingerprints], uids: list[str]) -> Fingerprints:
-    """Put the fingerprints of several shards together, in the order of these uids."""
-    whole = Fingerprints(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    rows = rows_of(whole.uid, uids, what="the images of the raw shards")
-    return Fingerprints(*(column[rows] for column in whole))
 
 
 class Reference(NamedTuple):
