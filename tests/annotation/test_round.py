@@ -120,7 +120,7 @@ def test_one_round_of_labels_rescues_a_rule_whose_prompts_fail(
     )
     after = recall_and_precision((probed["probe_unsafe"] >= limits["unsafe"]).to_numpy(), corpus)
     assert before[0] < 0.6
-    assert after[0] >= 0.95 and after[1] >= 0.9
+    assert after[0] >= (0.9 if noise else 0.95) and after[1] >= 0.9
 
     again, page, metrics = hand_out(corpus, folder, tmp_path / "second")
     assert not {task["data"]["uid"] for task in tasks} & {task["data"]["uid"] for task in again}

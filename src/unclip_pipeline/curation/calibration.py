@@ -222,7 +222,7 @@ def choose_threshold(
 ) -> tuple[float, str]:
     """Take the highest threshold whose recall surely reaches the target, else the highest that is said to.
 
-    Recall that costs no precision is taken on top. If none is as precise as wanted too, the two are balanced (F2):
+    Recall that costs no precision is taken on top. If none is as precise as wanted too, the two are balanced (F1):
     to insist on either would let one wrong answer for a picture that stands for many decide.
     """
     steps = curve(probability, label, weight, config.confidence)
@@ -235,10 +235,10 @@ def choose_threshold(
         if len(reaching):
             return _lowest_as_precise(steps, float(reaching["threshold"].max())), note
     precision, recall = steps["precision"], steps["recall"]
-    best = steps.loc[(5 * precision * recall / (4 * precision + recall)).idxmax(), "threshold"]
+    best = steps.loc[(2 * precision * recall / (precision + recall)).idxmax(), "threshold"]
     return float(
         best
-    ), "recall and precision as wanted are out of reach together; this one balances them (F2)"
+    ), "recall and precision as wanted are out of reach together; this one balances them (F1)"
 
 
 def _lowest_as_precise(steps: pd.DataFrame, threshold: float) -> float:
