@@ -83,8 +83,11 @@ def test_slack_does_not_touch_what_is_held_out():
     vectors = rng.standard_normal((60, 3)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     pictures = [picture(number) for number in range(30)]
-    copies = [(image * 0.99).astype(np.uint8) for image in pictures]
-    vectors[30:] = vectors[:30]
+    copies = [image.copy() for image in pictures]
+    for copy in copies:
+        copy[40:, 24:] = 255  # another hash, the same grain elsewhere
+    vectors[30:] = vectors[:30] + 0.1 * rng.standard_normal((30, 3))  # over the borders of clusters
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     rows = rows_of(["heldout"] * 30 + ["train"] * 30, ["words"] * 60)
     hasty = DuplicateConfig(brute_force_rows=0, clusters=20, slack=1e-6, max_hash_bits=0)
     found = find_duplicates(rows, vectors, prints_of(*pictures, *copies), hasty)
