@@ -57,14 +57,15 @@ def test_the_tables_hold_every_url_and_the_tars_exactly_the_kept(web, tmp_path):
     assert tables["uid"].is_monotonic_increasing
 
 
-@pytest.mark.parametrize("threads", [1, 8])
+@pytest.mark.parametrize("threads", [1, 16])
 def test_the_number_of_threads_does_not_reach_the_bytes(web, unbroken, tmp_path, threads):
     scraped(web, tmp_path / "shards", config=replace(SMALL, threads=threads))
     assert contents(tmp_path / "shards") == unbroken
 
 
 def test_neither_processes_nor_the_order_of_the_list_reach_the_bytes(web, unbroken, tmp_path):
-    scraped(web, tmp_path / "shards", IN_TWO_PROCESSES, urls=listed(web)[::-1])
+    in_four_processes = partial(map_shards, engine=EngineConfig(processes=4))
+    scraped(web, tmp_path / "shards", in_four_processes, urls=listed(web)[::-1])
     assert contents(tmp_path / "shards") == unbroken
 
 
