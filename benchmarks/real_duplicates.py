@@ -35,7 +35,6 @@ from unclip_pipeline.provenance import hardware
 from unclip_pipeline.seeds import seeded_numpy
 from unclip_pipeline.weights import load_weights
 
-NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64))
 REPORT_ONLY = ("mirrored",)
 
 
@@ -167,7 +166,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     print(hardware())
-    pd.set_option("display.width", 200)
+    pd.set_option("display.width", 200, "display.max_columns", 10)
     encoder = load_encoder(load_weights(arguments.clip))
     for name in sorted(path.parent.name for path in arguments.folder.glob("*/pairs.parquet")):
         planted = plant(arguments.folder, name, arguments.copied, arguments.seed)

@@ -21,7 +21,7 @@ from unclip_pipeline.progress import progress
 PAIRS_AT_ONCE = 1024
 BLOCK_PX = 8  # grain is correlated block by block, and the median of the blocks counts
 MIN_GRAIN_PX = 24  # pixels without structure that a block needs to count
-MIN_GRAIN = 0.5  # root mean square of 255 that a block needs to count: saturated white has none
+MIN_GRAIN = 1.0  # root mean square of 255 that a block needs to count: white has none, shading little
 SPECK = 0.25  # of 255, that half of these pixels must reach: traces of lines are not everywhere, grain is
 MIN_BLOCKS = 6
 FEW_BLOCKS = 2  # from here to MIN_BLOCKS, blocks count two thirds and all pixels together must agree
