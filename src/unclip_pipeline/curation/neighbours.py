@@ -8,6 +8,7 @@ from jaxtyping import Float, Float32, Int
 from unclip_pipeline.corpus.intervals import share_metrics
 from unclip_pipeline.curation.margin import (
     ADVICE,
+    SAMPLE_PER_CLUSTER,
     block_rows,
     k_means,
     margin_pairs,
@@ -48,29 +49,35 @@ def choose_centroids(
 ) -> Float32[np.ndarray, "k d"]:
     """Find as many clusters as asked for, or as many as promise the least work on a sample of the rows.
 
-    More clusters are smaller, and lie nearer to more rows: which is cheaper depends on the data.
+    More clusters are smaller, and lie near more rows: which is cheaper depends on the data. Three times as
+    many are tried while comparing rows takes more than assigning them would.
     """
-    root = np.sqrt(len(vectors))
-    counts = [search.clusters] if search.clusters else [max(1, round(root * share)) for share in (1 / 3, 1)]
-    choices = [k_means(vectors, k, seed=seed, max_memory_mb=search.max_memory_mb) for k in counts]
-    rows = np.sort(seeded_numpy(seed, "work").permutation(len(vectors))[:SAMPLED_ROWS])
+    n, tried = len(vectors), []
+    rows = np.sort(seeded_numpy(seed, "work").permutation(n)[:SAMPLED_ROWS])
     sample = read(vectors, rows)
-    return min(choices, key=lambda choice: _expected_work(sample, choice, len(vectors), min_cosine, search))
+    k = search.clusters or max(1, round(np.sqrt(n) / 3))
+    while True:
+        centroids = k_means(vectors, k, seed=seed, max_memory_mb=search.max_memory_mb)
+        if search.clusters:
+            return centroids
+        compared = n * n * _share_compared(sample, centroids, min_cosine, search)
+        tried.append((compared + n * k, k, centroids))
+        k *= 3
+        if compared <= n * k or k * SAMPLE_PER_CLUSTER > n:
+            return min(tried, key=lambda choice: choice[:2])[2]
 
 
-def _expected_work(
+def _share_compared(
     sample: Float32[np.ndarray, "m d"],
     centroids: Float32[np.ndarray, "k d"],
-    n: int,
     min_cosine: float,
     search: SearchConfig,
 ) -> float:
-    """Estimate how many products of vectors a search of n rows takes."""
+    """Estimate what share of all ordered pairs of rows is compared."""
     clusters = visit(sample, centroids, min_cosine, slack=search.slack, max_memory_mb=search.max_memory_mb)
-    owners, visitors = (
-        np.diff(edges) / len(sample) for edges in (clusters.owner_edges, clusters.visitor_edges)
-    )
-    return float(n * n * (owners * (owners / 2 + visitors)).sum() + n * len(centroids))
+    edges = (clusters.owner_edges, clusters.visitor_edges)
+    owners, visitors = (np.diff(some) / len(sample) for some in edges)
+    return float((owners * (owners / 2 + visitors)).sum())
 
 
 def brute_force_pairs(vectors: Vectors, min_cosine: float, *, max_memory_mb: int = 2048) -> Pairs:
