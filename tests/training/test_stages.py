@@ -17,13 +17,13 @@ from unclip_pipeline.pipelines.train_prior import nodes as prior_nodes
 from unclip_pipeline.pipelines.train_upsampler import nodes as upsampler_nodes
 from unclip_pipeline.training import loop
 from unclip_pipeline.training.decoder import DecoderTraining, draw_dropped
+from unclip_pipeline.training.degradation import blurred
 from unclip_pipeline.training.history import History
 from unclip_pipeline.training.loop import Step
 from unclip_pipeline.training.pairs import Pairs
 from unclip_pipeline.training.prior import PriorBatch, PriorTraining, prior_loss, replaced_text
 from unclip_pipeline.training.upsampler import (
     UpsamplerTraining,
-    blurred,
     check_crop,
     random_crops,
     shrunk,

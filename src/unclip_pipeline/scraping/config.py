@@ -13,6 +13,8 @@ _NOT_IN_THE_BYTES = frozenset(
     ).split()
 )
 
+RESIZE_MODES = ("keep_ratio_largest", "keep_ratio", "center_crop", "border", "no")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScrapeConfig:
@@ -35,7 +37,8 @@ class ScrapeConfig:
     max_bytes: int = 32 * 2**20
     max_pixels: int = 50_000_000  # read from the header, before decoding
     min_side_px: int = 8
-    max_side_px: int = 512  # larger images are scaled to this longest side
+    max_side_px: int = 512  # larger images are scaled to it
+    resize_mode: str = "keep_ratio_largest"  # or keep_ratio, center_crop, border, no: as img2dataset has them
     jpeg_quality: int = 95  # of images that cannot be kept as fetched
     respect_robots: bool = True  # the Allow and Disallow lines of robots.txt
     refused_directives: Sequence[str] = ("noai", "noimageai", "noml", "none")  # in X-Robots-Tag and meta tags
@@ -71,6 +74,8 @@ class ScrapeConfig:
         for name in ("timeout_s", "total_timeout_s", "grace_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"scrape.{name} must be more than 0 seconds, got {getattr(self, name)}")
+        if self.resize_mode not in RESIZE_MODES:
+            raise ValueError(f"scrape.resize_mode must be one of {RESIZE_MODES}, got {self.resize_mode!r}")
         if not 0 <= self.heldout_share < 1:
             raise ValueError(f"scrape.heldout_share must lie in [0, 1), got {self.heldout_share}")
         if not 1 <= self.jpeg_quality <= 100:

@@ -3,8 +3,6 @@
 import io
 from typing import NamedTuple
 
-from PIL import Image
-
 from unclip_pipeline.corpus.decoding import ImageDecodeError, ImageTooLargeError, Picture, read_picture
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.failure import ScrapeFailure
@@ -47,7 +45,8 @@ def store_image(content: bytes, config: ScrapeConfig, content_type: str = "") ->
     grey or RGB in sRGB, one frame. Any other image is decoded here, once and for all, and encoded again.
     """
     try:
-        picture = read_picture(content, config.max_pixels, DECODE_BYTES, config.max_side_px)
+        largest_px = config.max_side_px if config.resize_mode == "keep_ratio_largest" else None
+        picture = read_picture(content, config.max_pixels, DECODE_BYTES, largest_px)
     except ImageTooLargeError as fault:
         raise ScrapeFailure("scrape.too_large", str(fault)) from fault
     except ImageDecodeError as fault:
@@ -57,7 +56,7 @@ def store_image(content: bytes, config: ScrapeConfig, content_type: str = "") ->
         reason = f"{width}x{height} px, the shorter side must have {config.min_side_px}"
         raise ScrapeFailure("scrape.too_small", reason)
     flags = set(picture.flags)
-    if max(width, height) > config.max_side_px:
+    if _is_resized(width, height, config):
         flags.add("resized")
     extension = _AS_FETCHED.get(picture.format)
     if extension is not None and not flags:
@@ -70,16 +69,30 @@ def store_image(content: bytes, config: ScrapeConfig, content_type: str = "") ->
 
 
 def _encoded_again(picture: Picture, config: ScrapeConfig) -> StoredImage:
-    """Encode as JPEG, scaled so that the longer side fits, as img2dataset's `keep_ratio_largest` does.
+    """Scale as img2dataset does and encode as JPEG."""
+    from unclip_pipeline.scraping.img2dataset_guard import Resizer
 
-    Its own Resizer brings torch and more into every worker: 290 MB and seconds of start-up.
-    """
-    scale = min(1.0, config.max_side_px / max(picture.width, picture.height))
-    size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
-    scaled = picture.rgb if picture.rgb.size == size else picture.rgb.resize(size, Image.Resampling.LANCZOS)
+    resizer = Resizer(
+        config.max_side_px, config.resize_mode, resize_only_if_bigger=True, encode_quality=config.jpeg_quality
+    )
     stream = io.BytesIO()
-    scaled.save(stream, "JPEG", quality=config.jpeg_quality)
-    return StoredImage(stream.getvalue(), "jpg", *size, picture.width, picture.height)
+    picture.rgb.save(stream, "BMP")
+    content, width, height, *_, error = resizer(stream)
+    if error is not None:
+        raise ScrapeFailure("scrape.decode_error", f"cannot be scaled: {error}")
+    return StoredImage(content, "jpg", width, height, picture.width, picture.height)
+
+
+def _is_resized(width: int, height: int, config: ScrapeConfig) -> bool:
+    """Tell whether img2dataset's mode scales a picture of this size, larger ones only."""
+    measured = {
+        "no": 0,
+        "keep_ratio_largest": max(width, height),
+        "border": max(width, height),
+        "keep_ratio": min(width, height),
+        "center_crop": min(width, height),
+    }
+    return measured[config.resize_mode] > config.max_side_px
 
 
 def _is_mislabelled(content_type: str, image_format: str) -> bool:

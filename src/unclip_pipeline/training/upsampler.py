@@ -13,11 +13,10 @@ from unclip_pipeline.diffusion.process import add_noise, random_steps, target_of
 from unclip_pipeline.diffusion.schedule import named_schedule
 from unclip_pipeline.models.unet import Condition, Unet, UnetConfig
 from unclip_pipeline.seeds import seeded
+from unclip_pipeline.training.degradation import blurred, harshly_worsened
 from unclip_pipeline.training.loop import Loss
 from unclip_pipeline.training.optim import TrainConfig
 from unclip_pipeline.training.pairs import Pairs
-
-BLUR_TAPS = 3  # Ramesh et al. (2022), table 3: a 3x3 Gaussian
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,21 +26,24 @@ class UpsamplerTraining(TrainConfig):
     crop_px: int = 32  # side of the crops, in pixels of the larger picture
     blur_share: float = 0.5  # of the smaller pictures
     blur_sigma_px: float = 0.6
+    harsh_share: float = 0.0  # of the smaller pictures: blurred, resized, noised and compressed at random
     low_noise: float = 0.1  # most noise on the smaller picture, of a range of 2; each draws its own
     preview_images: int = 0  # images between two sample grids while training; 0: only at the end
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.blur_share <= 1 or self.blur_sigma_px <= 0 or self.low_noise < 0:
+        shares = (self.blur_share, self.harsh_share)
+        if min(shares) < 0 or max(shares) > 1 or self.blur_sigma_px <= 0 or self.low_noise < 0:
             raise ValueError(
-                "blur_share must lie in [0, 1], blur_sigma_px above 0 and low_noise not below, got "
-                f"{self.blur_share=}, {self.blur_sigma_px=}, {self.low_noise=}"
+                "blur_share and harsh_share must lie in [0, 1], blur_sigma_px above 0 and low_noise not below, "
+                f"got {self.blur_share=}, {self.harsh_share=}, {self.blur_sigma_px=}, {self.low_noise=}"
             )
 
 
 class UpsamplerBatch(NamedTuple):
     picture: Float[Tensor, "b 3 s s"]
     low_res: Float[Tensor, "b 3 s s"]  # worsened, enlarged, cut to the same crop
+    low_noise: Float[Tensor, " b"]  # share of the most noise that was added to the smaller picture
     uids: list[str]
 
 
@@ -66,12 +68,12 @@ def upsampler_batches(
     def batch(images_seen: int) -> UpsamplerBatch:
         rows, generator = rows_at(images_seen), seeded(seed, "upsampler", images_seen)
         picture = pairs.images(rows)
-        low_res = worsened(shrunk(picture, architecture.low_side_px), config, generator)
+        low_res, low_noise = worsened(shrunk(picture, architecture.low_side_px), config, generator)
         smooth = F.interpolate(low_res, picture.shape[-2:], mode="bicubic").clamp(-1, 1)
         scale = architecture.side_px // architecture.low_side_px
         both = torch.cat([picture.float() / 127.5 - 1, smooth], 1)
         crops = random_crops(both, config.crop_px, scale, generator)
-        return UpsamplerBatch(*crops.split(3, 1), pairs.dataset.uids(rows))
+        return UpsamplerBatch(*crops.split(3, 1), low_noise, pairs.dataset.uids(rows))
 
     return batch
 
@@ -82,25 +84,28 @@ def shrunk(picture: UInt8[Tensor, "b 3 h w"], side_px: int) -> Float[Tensor, "b 
     return small.round().clamp(0, 255) / 127.5 - 1
 
 
+class Worsened(NamedTuple):
+    """Smaller pictures, and how noisy each was made: 0 not at all, 1 as much as the configuration allows."""
+
+    picture: Float[Tensor, "b 3 s s"]
+    noise: Float[Tensor, " b"]
+
+
 def worsened(
     small: Float[Tensor, "b 3 s s"], config: UpsamplerTraining, generator: torch.Generator
-) -> Float[Tensor, "b 3 s s"]:
-    """Blur a share of the pictures and add noise of a random strength to each."""
+) -> Worsened:
+    """Blur a share of the pictures, worsen a share harshly, and add noise of a random strength to each."""
     count, device = len(small), small.device
     blurs = torch.rand(count, generator=generator) < config.blur_share
     small = torch.where(blurs.to(device)[:, None, None, None], blurred(small, config.blur_sigma_px), small)
-    strength = config.low_noise * torch.rand(count, 1, 1, 1, generator=generator)
-    return small + (strength * torch.randn(small.shape, generator=generator)).to(device)
-
-
-def blurred(picture: Float[Tensor, "b c h w"], sigma_px: float) -> Float[Tensor, "b c h w"]:
-    """Blur with a Gaussian of three by three taps; constant pictures stay as they are."""
-    offsets = torch.arange(BLUR_TAPS, device=picture.device) - BLUR_TAPS // 2
-    taps = torch.exp(-0.5 * (offsets / sigma_px).square())
-    kernel = torch.outer(taps, taps) / taps.sum().square()
-    channels = picture.shape[1]
-    padded = F.pad(picture, [BLUR_TAPS // 2] * 4, mode="replicate")
-    return F.conv2d(padded, kernel.expand(channels, 1, -1, -1).to(picture), groups=channels)
+    if config.harsh_share:
+        harsh = (torch.rand(count, generator=generator) < config.harsh_share).to(device)
+        small = small.clone()
+        small[harsh] = harshly_worsened(small[harsh], generator)
+    noise = torch.rand(count, generator=generator)
+    drawn = torch.randn(small.shape, generator=generator)
+    added = config.low_noise * noise[:, None, None, None] * drawn
+    return Worsened(small + added.to(device), noise.to(device))
 
 
 def random_crops(
@@ -128,7 +133,8 @@ def upsampler_loss(architecture: UnetConfig) -> Loss[UpsamplerBatch]:
         x_0 = (batch.picture - batch.low_res) / scale if scale else batch.picture
         t = random_steps(len(x_0), schedule, generator).to(x_0.device)
         eps = torch.randn(x_0.shape, generator=generator).to(x_0.device)
-        said = unet(add_noise(x_0, eps, t, schedule), t, Condition(low_res=batch.low_res))
+        told = Condition(low_res=batch.low_res, low_noise=batch.low_noise)
+        said = unet(add_noise(x_0, eps, t, schedule), t, told)
         return (said - target_of(architecture.target, x_0, eps, t, schedule)).square().mean(), {}
 
     return loss

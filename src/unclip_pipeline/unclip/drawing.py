@@ -95,7 +95,9 @@ def draw_large(
     config = upsampler.config
     smooth = enlarged(to_float(small), config.side_px)
     condition = Condition(
-        image_embedding=image_embeddings if upsampler.embedding_width else None, low_res=smooth
+        image_embedding=image_embeddings if upsampler.embedding_width else None,
+        low_res=smooth,
+        low_noise=torch.full((len(small),), sampling.upsampler_noise, device=upsampler.device),
     )
     denoise = unet_denoiser(upsampler, upsampler.context(condition))
     x_0 = _sample(

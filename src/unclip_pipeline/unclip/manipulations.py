@@ -20,8 +20,9 @@ from unclip_pipeline.diffusion.schedule import sampling_steps
 from unclip_pipeline.models.prior import Text
 from unclip_pipeline.seeds import seeded
 from unclip_pipeline.training.devices import autocast
+from unclip_pipeline.training.upsampler import shrunk
 from unclip_pipeline.unclip.drawing import decoder_denoiser, schedule_of
-from unclip_pipeline.unclip.pixels import shrunk, to_uint8
+from unclip_pipeline.unclip.pixels import to_uint8
 from unclip_pipeline.unclip.stack import UnClip
 
 

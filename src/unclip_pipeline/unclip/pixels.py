@@ -19,9 +19,3 @@ def enlarged(small: Float[Tensor, "b 3 h w"], side_px: int) -> Float[Tensor, "b 
 def to_uint8(x: Float[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 3 h w"]:
     """-1..1 to 0..255; what lies outside is clipped."""
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-
-
-def shrunk(picture: UInt8[Tensor, "b 3 h w"], side_px: int) -> Float[Tensor, "b 3 s s"]:
-    """Antialiased bicubic reduction, in -1..1."""
-    small = F.interpolate(picture.float(), (side_px, side_px), mode="bicubic", antialias=True)
-    return small.round().clamp(0, 255) / 127.5 - 1
