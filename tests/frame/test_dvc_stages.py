@@ -67,7 +67,9 @@ def test_every_file_a_stage_reads_is_made_by_an_earlier_one_or_is_given(
         made |= set().union(*(names(stage.get(kind, [])) for kind in ("outs", "metrics", "plots")))
 
 
-def test_only_stages_that_go_on_shard_by_shard_keep_their_output_between_runs(stages: dict[str, dict[str, list[object]]]) -> None:
+def test_only_stages_that_go_on_by_shards_keep_outputs(
+    stages: dict[str, dict[str, list[object]]],
+) -> None:
     kept = {
         name
         for name, stage in stages.items()
