@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from unclip_pipeline.diffusion.guidance import clipped, guided
 from unclip_pipeline.diffusion.process import Denoised, Denoiser, x_0_of
-from unclip_pipeline.diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
+from unclip_pipeline.diffusion.samplers import Noise, ddim, ddpm, dpm_solver_pp_2m
 from unclip_pipeline.diffusion.schedule import Schedule, named_schedule, sampling_steps
 from unclip_pipeline.models.condition import Condition, Context
 from unclip_pipeline.models.prior import Prefix, Prior, Text
@@ -133,6 +133,11 @@ def unet_denoiser(unet: Unet, told: Condition | Context) -> Denoiser:
     return denoise
 
 
+def noise_of(generators: list[torch.Generator], shape: tuple[int, ...], device: torch.device) -> Noise:
+    """Give every sample the noise of its own generator, step after step."""
+    return lambda _: torch.stack([torch.randn(shape, generator=one) for one in generators]).to(device)
+
+
 def _sample(
     denoise: Denoiser,
     shape: tuple[int, ...],
@@ -144,9 +149,7 @@ def _sample(
 ) -> Tensor:
     """Run the configured sampler, each sample on its own generator."""
 
-    def noise(_: int) -> Tensor:
-        return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(device)
-
+    noise = noise_of(generators, shape, device)
     x, steps = noise(-1), sampling_steps(schedule, count)
     with autocast(device):
         if sampling.sampler == "ddpm":

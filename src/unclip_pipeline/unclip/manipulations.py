@@ -21,7 +21,7 @@ from unclip_pipeline.models.prior import Text
 from unclip_pipeline.seeds import seeded
 from unclip_pipeline.training.devices import autocast
 from unclip_pipeline.training.upsampler import shrunk
-from unclip_pipeline.unclip.drawing import decoder_denoiser, schedule_of
+from unclip_pipeline.unclip.drawing import decoder_denoiser, noise_of, schedule_of
 from unclip_pipeline.unclip.pixels import to_uint8
 from unclip_pipeline.unclip.stack import UnClip
 
@@ -49,11 +49,7 @@ def latents_of(unclip: UnClip, pictures: UInt8[Tensor, "n 3 h w"]) -> Latents:
 def decoded(unclip: UnClip, latents: Latents, *, eta: float = 0.0, seed: int = 0) -> UInt8[Tensor, "n 3 s s"]:
     """Draw the small pictures of latents; eta above 0 lets what the embedding does not fix vary."""
     generators = [seeded(seed, "manipulated", row) for row in range(len(latents.x_T))]
-
-    def noise(_: int) -> Tensor:
-        drawn = [torch.randn(latents.x_T.shape[1:], generator=one) for one in generators]
-        return torch.stack(drawn).to(latents.x_T)
-
+    noise = noise_of(generators, tuple(latents.x_T.shape[1:]), unclip.device)
     schedule = schedule_of(unclip.decoder.config)
     steps = sampling_steps(schedule, unclip.sampling.decoder_steps)
     with autocast(unclip.device):
@@ -122,11 +118,7 @@ def inpainted(
     known = shrunk(picture[None].to(unclip.device), config.side_px)
     free = F.interpolate(hole[None, None].float(), (config.side_px,) * 2, mode="area").to(unclip.device)
     generators = [seeded(seed, "inpainted", row) for row in range(len(captions))]
-
-    def noise(_: int) -> Tensor:
-        drawn = [torch.randn(3, config.side_px, config.side_px, generator=one) for one in generators]
-        return torch.stack(drawn).to(unclip.device)
-
+    noise = noise_of(generators, (3, config.side_px, config.side_px), unclip.device)
     schedule = schedule_of(config)
     with autocast(unclip.device):
         denoise = decoder_denoiser(
