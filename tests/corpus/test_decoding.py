@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from unclip_pipeline.corpus.decoding import ImageDecodeError, ImageTooLargeError, Picture, read_picture
+from unclip_pipeline.corpus.decoding import (
+    ImageDecodeError,
+    ImageTooLargeError,
+    OpenPicture,
+    Picture,
+    open_picture,
+    read_picture,
+)
 
 
 def _gradient(width: int = 48, height: int = 32) -> Image.Image:
@@ -197,3 +204,44 @@ def test_any_damage_gives_a_picture_or_a_decode_error(data, draw):
     except ImageDecodeError:
         return
     assert picture.rgb.mode == "RGB" and picture.width * picture.height <= 1_000_000
+
+
+JPEGS = [
+    _encoded(image, "JPEG", **options)
+    for image in (_gradient(331, 243), _gradient(7, 5), _gradient(65, 9).convert("L"))
+    for options in ({"quality": 90}, {"progressive": True}, {"subsampling": 2, "restart_marker_rows": 2})
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(JPEGS), st.data())
+def test_proving_says_of_any_damage_what_decoding_says(data, draw):
+    damaged = bytearray(data)
+    for _ in range(draw.draw(st.integers(0, 4))):
+        damaged[draw.draw(st.integers(0, len(damaged) - 1))] = draw.draw(
+            st.sampled_from([0, 0xD9, 0xDA, 255])
+        )
+    cut = draw.draw(st.integers(1, len(damaged)))
+    body = bytes(damaged[: max(cut, draw.draw(st.sampled_from([0, len(damaged)])))])
+    assert _verdict(body, OpenPicture.prove) == _verdict(body, OpenPicture.decode)
+
+
+def _verdict(data: bytes, judge) -> str:
+    try:
+        opened = open_picture(data)
+        if judge(opened) is False:
+            opened.decode()
+    except ImageDecodeError as fault:
+        return str(fault)
+    return "whole"
+
+
+def test_only_a_plain_jpeg_is_proved_without_its_pixels():
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    plain = _gradient()
+    assert open_picture(_encoded(plain, "JPEG")).prove()
+    for kind, options in [("PNG", {}), ("WEBP", {}), ("JPEG", {"exif": turned})]:
+        assert not open_picture(_encoded(plain, kind, **options)).prove()
+    assert not open_picture(_encoded(plain, "JPEG", icc_profile=_swapped_profile())).prove()
+    assert not open_picture(_encoded(plain.convert("CMYK"), "JPEG")).prove()

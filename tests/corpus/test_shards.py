@@ -1,3 +1,4 @@
+import io
 import random
 import tarfile
 
@@ -30,6 +31,21 @@ def test_headers_carry_no_time_owner_or_mode_of_this_machine(tmp_path):
     write_shard(tmp_path / "00000.tar", _samples(3))
     with tarfile.open(tmp_path / "00000.tar") as tar:
         assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in tar} == {(0, 0, 0, "", "", 0o644)}
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 40])
+def test_a_tar_is_the_one_that_the_library_writes(tmp_path, count):
+    draw = random.Random(count)
+    sizes = [draw.choice([0, 1, 511, 512, 513, 9000]) for _ in range(count)]
+    names = [draw.choice(["{}", "{}é", "{:0100}", "{:060}/{:060}"]).format(n, n) for n in range(count)]
+    members = sorted((name, bytes(size)) for name, size in zip(names, sizes, strict=True))
+    with tarfile.open(tmp_path / "theirs.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in members:
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))
+    tar_bytes(tmp_path / "ours.tar", members)
+    assert (tmp_path / "ours.tar").read_bytes() == (tmp_path / "theirs.tar").read_bytes()
 
 
 def test_member_offsets_point_at_the_bytes(tmp_path):

@@ -1,4 +1,5 @@
 import hashlib
+import random
 
 import pytest
 
@@ -18,6 +19,25 @@ from unclip_pipeline.corpus.uids import canonical_url, pair_uid
 def test_a_url_has_one_spelling(spelling: str, canonical: str) -> None:
     assert canonical_url(spelling) == canonical
     assert canonical_url(canonical) == canonical
+
+
+def test_a_url_that_needs_no_work_is_what_the_work_would_give() -> None:
+    draw = random.Random(0)
+    hosts = ["a.b", "ex-ample.org", "127.0.0.1", "xn--bcher-kva.de", "A.b", "a..b", "u@a.b", "[::1]"]
+    ports = ["", "", ":80", ":443", ":8080", ":080", ":8443"]
+    parts = ["/", "/", "/a", "%20", "%zz", "?", "?", "#", "é", " ", "[1]", "&", ";", "..", "'", '"', "|"]
+    for _ in range(5000):
+        scheme = draw.choice(["http://", "https://"])
+        path = "/" + "".join(draw.choices(parts, k=draw.randint(0, 4)))
+        url = scheme + draw.choice(hosts) + draw.choice(ports) + path + draw.choice("az")
+        assert _spelled(url) == _spelled(f" {url}")  # the blank sends it the long way
+
+
+def _spelled(url: str) -> str:
+    try:
+        return canonical_url(url)
+    except (ValueError, UnicodeError):
+        return "none"
 
 
 def test_a_uid_is_the_head_of_a_sha256_over_url_nul_caption() -> None:

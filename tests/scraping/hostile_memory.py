@@ -24,8 +24,7 @@ def main(own_host: str, urls: list[str]) -> None:
     def fate(url: str) -> str:
         try:
             body = fetcher.fetch(url)
-            with decoding.room_for(body.content):
-                return "kept " + " ".join(store_image(body.content, config).flags)
+            return "kept " + " ".join(store_image(body.content, config, "", decoding.room_for).flags)
         except ScrapeFailure as failure:
             return failure.fate
 

@@ -6,6 +6,7 @@ go through the decoder at the scale that is wanted, or in bands, so that memory 
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ MAX_SCANS = 300  # of a JPEG: each goes over the whole picture, and costs a few 
 MAX_TILE_PIXELS = 4_000_000
 BAND_PIXELS = 500_000
 _BYTES_PER_PIXEL = {"WEBP": 17, "AVIF": 10}  # that the decoder takes at its peak [measured]; 4 of all others
+_EAGER = ("WEBP", "AVIF")  # their readers take memory for the pixels as soon as they are opened
 _TURNS = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -50,6 +52,57 @@ class Picture(NamedTuple):
     flags: tuple[str, ...]  # sorted, of alpha, animated, cmyk, icc, rotated and sixteen_bit
 
 
+class OpenPicture:
+    """A picture whose header announces no more than is to be decoded; its pixels are yet to be read, once."""
+
+    def __init__(
+        self, data: bytes, max_pixels: int, max_decode_bytes: int | None, side_px: int | None
+    ) -> None:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        self.format, self.size = image.format or "", image.size
+        _check_header(image, data, max_pixels, side_px, max_decode_bytes)
+        self._flags = _header_flags(image, data)
+        self._image = None if self.format in _EAGER else image
+        self._data, self._side_px = data, side_px
+
+    def decode(self) -> Picture:
+        """Decode in full, or raise ImageDecodeError."""
+        with _told():
+            image = self._image or Image.open(io.BytesIO(self._data), formats=FORMATS)
+            image.load()
+            return _upright(image, self.size, set(self._flags), self._side_px)
+
+    def prove(self) -> bool:
+        """Raise ImageDecodeError as `decode` does, without the pixels, if they need nothing done to them.
+
+        Return False where only `decode` can tell. A JPEG's every byte goes through the decoder, which
+        then computes one pixel of 64.
+        """
+        with _told():
+            image = self._image
+            if image is None or self.format != "JPEG" or image.size != self.size or self._is_changed(image):
+                return False
+            image.draft(None, (1, 1))
+            image.load()
+            return True
+
+    def _is_changed(self, image: Image.Image) -> bool:
+        if self._flags or image.mode not in ("L", "RGB") or image.has_transparency_data:
+            return True
+        return image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNS or to_srgb(image) is not None
+
+
+def open_picture(
+    data: bytes,
+    max_pixels: int = MAX_PIXELS,
+    max_decode_bytes: int | None = None,
+    side_px: int | None = None,
+) -> OpenPicture:
+    """Read a picture's header, or raise ImageDecodeError; `side_px` as `read_picture` has it."""
+    with _told():
+        return OpenPicture(data, max_pixels, max_decode_bytes, side_px)
+
+
 def read_picture(
     data: bytes,
     max_pixels: int = MAX_PIXELS,
@@ -61,13 +114,14 @@ def read_picture(
     With `side_px` a larger picture comes back between twice and four times that size at its longer side,
     averaged, ready for a good filter; every byte of it is read nonetheless.
     """
+    return open_picture(data, max_pixels, max_decode_bytes, side_px).decode()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn whatever a decoder raises into ImageDecodeError."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        full_size = image.size
-        _check_header(image, data, max_pixels, side_px, max_decode_bytes)
-        flags = _header_flags(image, data)
-        image.load()
-        return _upright(image, full_size, flags, side_px)
+        yield
     except ImageDecodeError:
         raise
     except Image.DecompressionBombError as fault:

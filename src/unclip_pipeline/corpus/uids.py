@@ -1,14 +1,23 @@
 """The name of a pair: stable across runs, machines and shard counts."""
 
 import hashlib
+import re
 from urllib.parse import quote, urlsplit, urlunsplit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAFE = "/:@!$&'()*+,;=-._~%[]"
+_CHARACTER = rf"[A-Za-z0-9{re.escape(_SAFE)}]"
+_CANONICAL = re.compile(  # of the URLs that are spelled so already, those of the usual form
+    r"https?://(?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}(?::(?!80/|443/)[1-9][0-9]{0,3})?"
+    rf"/{_CHARACTER}*(?:\?(?:{_CHARACTER}|\?)+)?",
+    re.ASCII,
+)
 
 
 def canonical_url(url: str) -> str:
     """Write a URL in one way: lower-case scheme and host, no default port, no fragment, percent-encoded."""
+    if _CANONICAL.fullmatch(url):
+        return url
     parts = urlsplit(url.strip())
     host = (parts.hostname or "").encode("idna").decode() if parts.hostname else ""
     if ":" in host:

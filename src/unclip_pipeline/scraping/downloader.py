@@ -143,8 +143,7 @@ class ShardDownloader:
         """Bring a body to the form that shards hold; few at a time, large pictures one by one."""
         if (reason := self._taken_down.get(sha256)) is not None:
             raise ScrapeFailure(TAKEN_DOWN, reason)
-        with self._decoding.room_for(body.content):
-            return store_image(body.content, self._config, body.content_type)
+        return store_image(body.content, self._config, body.content_type, self._decoding.room_for)
 
 
 def _conclude(answered: Answered, shard: "_Shard") -> str:

@@ -10,7 +10,7 @@ class Spool:
     """A nameless file of bytes that are read back when their turn comes."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = TemporaryFile(dir=folder)
+        self._file = TemporaryFile(dir=folder, buffering=2**20)
         self._size = 0
 
     def put(self, content: bytes) -> Callable[[], bytes]:

@@ -1,9 +1,17 @@
 """Decide what of a fetched body is kept: the bytes themselves wherever they will do."""
 
 import io
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
-from unclip_pipeline.corpus.decoding import ImageDecodeError, ImageTooLargeError, Picture, read_picture
+from unclip_pipeline.corpus.decoding import (
+    ImageDecodeError,
+    ImageTooLargeError,
+    OpenPicture,
+    Picture,
+    open_picture,
+)
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.failure import ScrapeFailure
 
@@ -24,6 +32,7 @@ _UNSPECIFIC = ("", "application/octet-stream", "binary/octet-stream", "image/*")
 _AS_FETCHED = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _TAIL = 64
+RoomFor = Callable[[tuple[int, int]], AbstractContextManager[object]]  # by width and height
 
 
 class StoredImage(NamedTuple):
@@ -38,7 +47,9 @@ class StoredImage(NamedTuple):
     flags: tuple[str, ...] = ()  # sorted; FLAGS says what there is
 
 
-def store_image(content: bytes, config: ScrapeConfig, content_type: str = "") -> StoredImage:
+def store_image(
+    content: bytes, config: ScrapeConfig, content_type: str = "", room_for: RoomFor = nullcontext
+) -> StoredImage:
     """Prove that a body is a whole image and bring it to a form that a shard holds.
 
     The bytes stay as fetched where every reader sees the same picture in them: upright, opaque, 8 bits of
@@ -46,26 +57,42 @@ def store_image(content: bytes, config: ScrapeConfig, content_type: str = "") ->
     """
     try:
         largest_px = config.max_side_px if config.resize_mode == "keep_ratio_largest" else None
-        picture = read_picture(content, config.max_pixels, DECODE_BYTES, largest_px)
+        opened = open_picture(content, config.max_pixels, DECODE_BYTES, largest_px)
+        with room_for(opened.size):
+            stored = _as_fetched(opened, content, config) or _decoded(opened, content, config)
     except ImageTooLargeError as fault:
         raise ScrapeFailure("scrape.too_large", str(fault)) from fault
     except ImageDecodeError as fault:
         raise ScrapeFailure(_undecodable(content), str(fault)) from fault
+    if _is_mislabelled(content_type, opened.format):
+        return stored._replace(flags=tuple(sorted({*stored.flags, "mislabelled"})))
+    return stored
+
+
+def _as_fetched(opened: OpenPicture, content: bytes, config: ScrapeConfig) -> StoredImage | None:
+    """Keep the bytes of most images without a look at their pixels; None where these are needed."""
+    if _is_resized(*opened.size, config) or not opened.prove():
+        return None
+    _check_side(*opened.size, config)
+    return StoredImage(content, _AS_FETCHED[opened.format], *opened.size, *opened.size)
+
+
+def _decoded(opened: OpenPicture, content: bytes, config: ScrapeConfig) -> StoredImage:
+    picture = opened.decode()
     width, height = picture.width, picture.height
+    _check_side(width, height, config)
+    is_resized = _is_resized(width, height, config)
+    flags = tuple(sorted({*picture.flags, *(("resized",) if is_resized else ())}))
+    extension = _AS_FETCHED.get(picture.format)
+    if extension is not None and not flags:
+        return StoredImage(content, extension, width, height, width, height)
+    return _encoded_again(picture, config)._replace(flags=flags)
+
+
+def _check_side(width: int, height: int, config: ScrapeConfig) -> None:
     if min(width, height) < config.min_side_px:
         reason = f"{width}x{height} px, the shorter side must have {config.min_side_px}"
         raise ScrapeFailure("scrape.too_small", reason)
-    flags = set(picture.flags)
-    if _is_resized(width, height, config):
-        flags.add("resized")
-    extension = _AS_FETCHED.get(picture.format)
-    if extension is not None and not flags:
-        stored = StoredImage(content, extension, width, height, width, height)
-    else:
-        stored = _encoded_again(picture, config)
-    if _is_mislabelled(content_type, picture.format):
-        flags.add("mislabelled")
-    return stored._replace(flags=tuple(sorted(flags)))
 
 
 def _encoded_again(picture: Picture, config: ScrapeConfig) -> StoredImage:
