@@ -8,7 +8,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAFE = "/:@!$&'()*+,;=-._~%[]"
 _CHARACTER = rf"[A-Za-z0-9{re.escape(_SAFE)}]"
 _CANONICAL = re.compile(  # of the URLs that are spelled so already, those of the usual form
-    r"https?://(?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}(?::(?!80/|443/)[1-9][0-9]{0,3})?"
+    r"https?://(?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}(?::(?!80/|443/)[1-9][0-9]{0,3}|:[1-5][0-9]{4})?"
     rf"/{_CHARACTER}*(?:\?(?:{_CHARACTER}|\?)+)?",
     re.ASCII,
 )

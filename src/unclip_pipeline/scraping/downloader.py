@@ -1,9 +1,7 @@
 """Fetch one shard, in a worker: every URL ends with exactly one fate, and the shard appears whole."""
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +31,6 @@ from unclip_pipeline.scraping.shard_files import (
 from unclip_pipeline.scraping.spool import Spool
 from unclip_pipeline.scraping.stored_image import StoredImage, store_image
 
-SWITCH_S = 0.001
 _NO_IMAGE = dict.fromkeys(("width", "height", "source_width", "source_height", "flags"))
 _IN_THE_IMAGES_JSON = (
     "uid", "url", "final_url", "sha256", "width", "height", "source_width", "source_height", "flags",
@@ -85,11 +82,10 @@ class ShardDownloader:
         spool = Spool(scratch)
         shard = _Shard(name, spool, [], [])
         self._take_over(task, shard)
-        with _quick_switches():
-            for answered in self._answers(task.ask):
-                progress.count(_conclude(answered, shard))
-                if answered.asked_at is not None:
-                    records.add(answered.row.uid, answered.answer, answered.asked_at)
+        for answered in self._answers(task.ask):
+            progress.count(_conclude(answered, shard))
+            if answered.asked_at is not None:
+                records.add(answered.row.uid, answered.answer, answered.asked_at)
         progress.check_run()
         staying = {row.uid for row in task.stay}
         records.write(self._records, name, staying.__contains__)
@@ -172,17 +168,6 @@ def _conclude(answered: Answered, shard: "_Shard") -> str:
     facts = {name: status[name] for name in _IN_THE_IMAGES_JSON} | {"extension": image.extension}
     shard.keep(Sample(row.uid, image.content, image.extension, row.caption, facts))
     return KEPT
-
-
-@contextmanager
-def _quick_switches() -> Iterator[None]:
-    """Let threads take turns more often: one that comes back from decoding waits a whole turn of another."""
-    before_s = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before_s)
 
 
 class _Shard(NamedTuple):
