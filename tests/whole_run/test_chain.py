@@ -59,6 +59,8 @@ def test_what_was_planted_exactly_is_found_exactly(finished: Project) -> None:
     score = metrics_of(finished, "scorecard")
     assert score["every_url_has_one_fate"] == score["opt_outs_respected"] == score["willing_not_refused"] == 1
     assert score["heldout_rows_in_train"] == score["heldout_combinations_in_train"] == 0
+    assert score["harvest_recall"] == score["harvest_precision"] == score["template_siblings_kept"] == 1
+    assert metrics_of(finished, "deduplicate")["decontamination_left"] == 0
 
 
 def test_nothing_half_written_is_left_anywhere(finished: Project) -> None:
@@ -68,7 +70,7 @@ def test_nothing_half_written_is_left_anywhere(finished: Project) -> None:
 def test_the_model_draws_what_it_is_asked_for(finished: Project) -> None:
     score = metrics_of(finished, "scorecard")
     assert score["zero_shot_shape_seen"] >= 0.85
-    assert score["zero_shot_shape_heldout"] >= 0.5  # chance: a quarter, as for colours
+    assert score["zero_shot_shape_heldout"] >= 0.55  # chance: a quarter, as for colours
     assert score["drawn_prior_heldout_colour"] >= 0.9
     assert score["drawn_prior_heldout_position"] >= 0.85
     assert score["drawn_prior_heldout_background"] >= 0.8
