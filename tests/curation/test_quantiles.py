@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from unclip_pipeline.curation.quantiles import (
@@ -37,6 +37,7 @@ def test_a_streamed_quantile_is_that_of_a_sort(numbers, fraction):
 
 
 @given(numbers=NUMBERS, share=SHARES, seed=st.integers(0, 99))
+@example(numbers=[-math.inf], share=0.0, seed=0)
 def test_the_lowest_share_is_what_a_stable_sort_by_score_and_uid_takes(numbers, share, seed):
     scores = np.array(numbers)
     uids = np.random.default_rng(seed).permutation(len(scores)).astype(np.uint64)

@@ -69,7 +69,7 @@ def test_one_context_serves_all_connections(web, monkeypatch):
 @pytest.mark.parametrize("path", ["/drip", "/drip-head", "/stall"])
 def test_a_drip_within_tls_is_bounded_too(web, path):
     fetcher = fetcher_of(web)
-    assert fate(fetcher, web.url("/0")) == "body"  # the rules are known
+    fate(fetcher, web.url("/0"))  # from here on the rules of the host are known
     began_s = time.monotonic()
     assert fate(fetcher, web.url(path)) == "scrape.timeout_total"
     assert time.monotonic() - began_s < 1.6

@@ -30,7 +30,7 @@ class Cut(NamedTuple):
         return (scores < self.score) | ((scores == self.score) & (uids <= np.uint64(self.uid)))
 
 
-NOTHING = Cut(-math.inf, 0)
+NOTHING = Cut(math.nan, 0)  # no score is below it, nor equal
 
 
 def exact_quantile(chunks: Callable[[], Iterable[Scores]], fraction: float) -> float:

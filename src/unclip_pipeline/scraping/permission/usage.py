@@ -25,11 +25,12 @@ _TOKEN = r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+"
 _KEY = r"[a-z*][a-z0-9_\-.*]*+"
 _BARE = (
     rf"(?:{_TOKEN}|-?\d{{1,12}}\.\d{{1,3}}(?!\d)|@?-?\d{{1,15}}(?![\d.])|\?[01]|:[A-Za-z0-9+/=]*+:"
-    r'|"(?:[ !#-\[\]-~]|\\["\\])*+"|%"(?:[ !#$&-~]|%[0-9a-f]{2})*+")'
+    r'|"(?:[ !#-\[\]-~]|\\["\\])*"|%"(?:[ !#$&-~]|%[0-9a-f]{2})*")'
 )
-_PARAMETERS = rf"(?:;[ ]*+{_KEY}(?:={_BARE})?)*+"
+# Groups repeat plainly: before Python 3.11.5 a possessive group kept what it had matched in part.
+_PARAMETERS = rf"(?:;[ ]*+{_KEY}(?:={_BARE})?)*"
 _ITEM = rf"{_BARE}{_PARAMETERS}"
-_LIST = rf"\([ ]*+(?:{_ITEM}(?:[ ]++|(?=\))))*+\)"
+_LIST = rf"\([ ]*+(?:{_ITEM}(?:[ ]++|(?=\))))*\)"
 _MEMBER = re.compile(rf"(?P<key>{_KEY})(?:=(?P<value>{_BARE}|{_LIST}))?{_PARAMETERS}", re.ASCII)
 _COMMA = re.compile(r"[ \t]*+,[ \t]*+")
 _PAIR = re.compile(r"\s*([a-z][a-z0-9_-]*)\s*=\s*([a-z]+)\s*", re.ASCII)
