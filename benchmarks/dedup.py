@@ -196,14 +196,14 @@ def compare(n: int, arguments: argparse.Namespace) -> pd.DataFrame:
     """Measure every method on the same vectors."""
     half = n >= arguments.half_from
     planted = plant(n, directed=arguments.directed, half=half, seed=arguments.seed)
-    true_keys = planted.pairs.second * n + planted.pairs.first
+    true_keys = planted.pairs.keys(n)
     rows = []
     for name, search in methods(n, arguments.max_memory_mb).items():
         if any(word in name for word in arguments.skip):
             continue
         pairs, cpu_s, memory_mb = measure(search, planted.vectors)
         sampled = name == "brute force" and n > BRUTE_FORCE_ROWS
-        hits = np.isin(true_keys, pairs.second * n + pairs.first).sum()
+        hits = np.isin(true_keys, pairs.keys(n)).sum()
         row = {
             "rows": n,
             "method": name,

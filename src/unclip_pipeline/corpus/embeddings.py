@@ -36,13 +36,10 @@ def write_embeddings(path: Path, embeddings: Embeddings, *, source: str = "") ->
     The status of a row is "embedded", or why its image could not be decoded; then its vectors are
     zeros, and `read_embeddings` leaves it out.
     """
-    for kind in ("image", "text"):
-        broken = ~np.isfinite(getattr(embeddings, kind)).all(1)
-        if broken.any():
-            raise ValueError(
-                f"vectors must be finite in float16, {int(broken.sum())} {kind} vectors are not, such as that "
-                f"of {embeddings.uid[broken][0]}; look at the encoder's weights"
-            )
+    if broken := _not_finite(embeddings):
+        raise ValueError(
+            f"vectors must be finite in float16, there are {broken}; look at the encoder's weights"
+        )
     uids = np.array([*embeddings.uid, *embeddings.undecodable], dtype=str)
     order = np.argsort(uids, kind="stable") if embeddings.undecodable else np.arange(len(uids))
     statuses = [EMBEDDED] * len(embeddings.uid) + list(embeddings.undecodable.values())
@@ -104,15 +101,13 @@ def _files(folder: Path, shards: Collection[str] | None) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"no embeddings in {folder}: run the pipeline `embed` first")
     if shards is not None:
-        lost, strange = (
-            sorted(set(shards) - {f.stem for f in files}),
-            [f for f in files if f.stem not in shards],
-        )
+        lost = sorted(set(shards) - {file.stem for file in files})
         if lost:
             raise FileNotFoundError(
                 f"{len(lost)} of {len(shards)} shards have no embeddings, such as {lost[0]}: there is no "
                 f"{folder / lost[0]}.parquet; run the pipeline `embed` again"
             )
+        strange = [file for file in files if file.stem not in shards]
         if strange:
             raise ValueError(
                 f"{strange[0]} holds embeddings of no shard that there is; run the pipeline `embed` again, it "
@@ -170,14 +165,18 @@ def _read(file: Path) -> Embeddings:
     found = Embeddings(
         np.array(uid.to_pylist(), dtype=str), _as_matrix(image), _as_matrix(text), embedder_id, undecodable
     )
-    for kind in ("image", "text"):
-        broken = ~np.isfinite(getattr(found, kind)).all(1)
-        if broken.any():
-            raise ValueError(
-                f"{file} has {int(broken.sum())} {kind} vectors that are not finite, such as that of "
-                f"{found.uid[broken][0]}; remove the file and run the pipeline `embed` again"
-            )
+    if broken := _not_finite(found):
+        raise ValueError(f"{file} has {broken}; remove the file and run the pipeline `embed` again")
     return found
+
+
+def _not_finite(embeddings: Embeddings) -> str:
+    """Say how many vectors are not finite and name one of them; "" where all are."""
+    for kind, vectors in (("image", embeddings.image), ("text", embeddings.text)):
+        broken = embeddings.uid[~np.isfinite(vectors).all(1)]
+        if len(broken):
+            return f"{len(broken)} {kind} vectors that are not finite, such as that of {broken[0]}"
+    return ""
 
 
 def _as_lists(matrix: Float16[np.ndarray, "m d"], order: Int[np.ndarray, " n"]) -> pa.FixedSizeListArray:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float32, Int
 
 from unclip_pipeline.corpus.intervals import share_metrics
 from unclip_pipeline.curation.margin import (
     ADVICE,
     SAMPLE_PER_CLUSTER,
+    Vectors,
     block_rows,
     k_means,
     margin_pairs,
@@ -20,7 +21,6 @@ from unclip_pipeline.curation.pairs import PairCollector, Pairs
 from unclip_pipeline.progress import progress
 from unclip_pipeline.seeds import seeded_numpy
 
-Vectors = Float[np.ndarray, "n d"]
 SAMPLED_ROWS = 4096
 
 
@@ -118,5 +118,5 @@ def probe_recall(
     n = len(vectors)
     probed = np.sort(seeded_numpy(seed, "probe").permutation(n)[:rows])
     true = pairs_of(probed, vectors, min_cosine + 1e-5, max_memory_mb=max_memory_mb)
-    hits = np.isin(true.second * n + true.first, found.second * n + found.first)
+    hits = np.isin(true.keys(n), found.keys(n))
     return {"probe_rows": len(probed), **share_metrics("probe_recall", int(hits.sum()), len(true))}

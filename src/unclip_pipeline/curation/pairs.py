@@ -22,10 +22,14 @@ class Pairs:
         """Choose pairs by mask."""
         return Pairs(self.first[chosen], self.second[chosen])
 
+    def keys(self, n: int) -> Int[np.ndarray, " n"]:
+        """Give each pair of n rows a number of its own, in the order of second and first."""
+        return self.second.astype(np.int64) * n + self.first
+
 
 def union(n: int, *several: Pairs) -> Pairs:
     """Put pairs of n rows together, each once, sorted by second and first."""
-    return _of_keys(np.unique(np.concatenate([_keys(pairs, n) for pairs in several])), n)
+    return _of_keys(np.unique(np.concatenate([pairs.keys(n) for pairs in several])), n)
 
 
 class PairCollector:
@@ -45,7 +49,7 @@ class PairCollector:
     def add(self, a: Int[np.ndarray, " m"], b: Int[np.ndarray, " m"]) -> None:
         """Take pairs whichever row comes first; a row paired with itself is left out."""
         pairs = Pairs(np.minimum(a, b), np.maximum(a, b))
-        self._parts.append(_keys(pairs.where(pairs.first < pairs.second), self._n))
+        self._parts.append(pairs.where(pairs.first < pairs.second).keys(self._n))
         self._held += len(self._parts[-1])
         if self._held > self._most:
             self._parts = [np.unique(np.concatenate(self._parts))]
@@ -63,10 +67,6 @@ class PairCollector:
             raise ValueError(
                 f"more than {self._most // 2:,} pairs of {self._n:,} rows are this near; {self._advice}"
             )
-
-
-def _keys(pairs: Pairs, n: int) -> Int[np.ndarray, " m"]:
-    return pairs.second.astype(np.int64) * n + pairs.first
 
 
 def _of_keys(keys: Int[np.ndarray, " m"], n: int) -> Pairs:
