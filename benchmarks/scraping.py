@@ -179,7 +179,8 @@ def start_up(folder: Path, urls: list[str]) -> dict[str, float]:
     from unclip_pipeline.scraping import ScrapeConfig
     from unclip_pipeline.scraping.contact import check_contact
     from unclip_pipeline.scraping.plan import make_plan, read_at_hand
-    from unclip_pipeline.scraping.url_list import read_takedowns, rows_to_scrape
+    from unclip_pipeline.scraping.takedowns import read_takedowns
+    from unclip_pipeline.scraping.url_list import rows_to_scrape
 
     address, config = urls[0].rsplit("/", 1)[0], ScrapeConfig(private_hosts=["127.0.0.1"])
     url_list = listed([f"{address}/{n}.jpg" for n in range(START_ROWS)])
@@ -189,7 +190,7 @@ def start_up(folder: Path, urls: list[str]) -> dict[str, float]:
     with stopwatch(found):
         rows = rows_to_scrape(url_list, takedowns, config)
         check_contact(rows["url"], config)
-        plan = make_plan(rows, read_at_hand([]), {}, shard_size=1000, retry_failed=False)
+        plan = make_plan(rows, read_at_hand([]), takedowns, shard_size=1000, retry_failed=False)
         next(plan.tasks())
     list_mb = url_list.memory_usage(deep=True).sum() / 2**20
     return found | {"growth_mb": found["peak_mb"] - before_mb, "list_mb": float(list_mb)}

@@ -141,6 +141,37 @@ def test_every_manipulation_has_its_command(command, bundle, tmp_path):
     assert list((tmp_path / "out").glob("*.png"))
 
 
+@pytest.mark.parametrize(
+    ("size", "content", "says"),
+    [((32, 16), None, "must be square"), (None, b"no picture", "must be a picture")],
+    ids=["oblong", "text"],
+)
+def test_picture_that_cannot_be_changed_is_named_with_the_way_out(size, content, says, bundle, tmp_path):
+    if content is None:
+        Image.new("RGB", size).save(tmp_path / "p.png")
+    else:
+        (tmp_path / "p.png").write_bytes(content)
+    asked = ["vary", str(tmp_path / "p.png"), "--model", str(bundle), "--output", str(tmp_path / "out")]
+    done = CliRunner().invoke(draw, asked)
+    assert done.exit_code == 2 and says in done.output and "p.png" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", [["--count", "0"], ["--eta", "1.5"]])
+def test_numbers_out_of_range_are_refused_before_a_model_is_loaded(option, tmp_path):
+    Image.new("RGB", (16, 16)).save(tmp_path / "p.png")
+    done = CliRunner().invoke(
+        draw, ["vary", str(tmp_path / "p.png"), *option, "--model", str(tmp_path / "none")]
+    )
+    assert done.exit_code == 2 and option[1] in done.output and "range" in done.output
+
+
+def test_slerp_takes_rows_that_point_the_same_way_beside_others():
+    a, b = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    half = slerp(a, b, torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(half, torch.tensor([[1.5, 0.0], [math.sqrt(0.5), math.sqrt(0.5)]]))
+
+
 def test_missing_model_is_named_with_the_way_to_it(tmp_path):
     done = CliRunner().invoke(draw, ["text", "a disc", "--model", str(tmp_path), "--output", str(tmp_path)])
     assert done.exit_code == 1 and "release_model" in done.output

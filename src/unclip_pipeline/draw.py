@@ -18,6 +18,8 @@ BUNDLE = Path("data/06_models/bundle")
 OUTPUT = Path("data/07_model_output/drawn")
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_positive = click.IntRange(min=1)
+_share = click.FloatRange(0, 1)
 _seed = click.option("--seed", default=0, show_default=True, help="The same seed gives the same pictures.")
 _model = click.option(
     "--model", default=BUNDLE, show_default=True, type=click.Path(path_type=Path), help="A released bundle."
@@ -34,7 +36,7 @@ def draw() -> None:
 
 @draw.command()
 @click.argument("captions", nargs=-1, required=True)
-@click.option("--count", default=1, show_default=True, help="Pictures a caption.")
+@click.option("--count", default=1, show_default=True, type=_positive, help="Pictures a caption.")
 @click.option("--negative", default="", help="A caption to stay away from.")
 @_seed
 @_model
@@ -48,8 +50,8 @@ def text(captions: tuple[str, ...], count: int, negative: str, seed: int, model:
 
 @draw.command()
 @click.argument("picture", type=_file)
-@click.option("--count", default=4, show_default=True)
-@click.option("--eta", default=1.0, show_default=True, help="0 changes nothing, 1 the most.")
+@click.option("--count", default=4, show_default=True, type=_positive)
+@click.option("--eta", default=1.0, show_default=True, type=_share, help="0 changes nothing, 1 the most.")
 @_seed
 @_model
 @_output
@@ -64,7 +66,7 @@ def vary(picture: Path, count: int, eta: float, seed: int, model: Path, output: 
 @draw.command()
 @click.argument("first", type=_file)
 @click.argument("second", type=_file)
-@click.option("--count", default=5, show_default=True, help="Pictures, both ends among them.")
+@click.option("--count", default=5, show_default=True, type=_positive, help="Pictures, both ends among them.")
 @_seed
 @_model
 @_output
@@ -86,8 +88,8 @@ def blend(first: Path, second: Path, count: int, seed: int, model: Path, output:
 @click.argument("picture", type=_file)
 @click.argument("before")
 @click.argument("after")
-@click.option("--strength", default=0.4, show_default=True, help="Share of the way, 0 to 1.")
-@click.option("--count", default=4, show_default=True, help="Pictures on the way there.")
+@click.option("--strength", default=0.4, show_default=True, type=_share, help="Share of the way.")
+@click.option("--count", default=4, show_default=True, type=_positive, help="Pictures on the way there.")
 @_seed
 @_model
 @_output
@@ -139,9 +141,13 @@ def _pixels(path: Path) -> "UInt8[Tensor, '3 h w']":
     from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb
 
     try:
-        return torch.from_numpy(decode_rgb(path.read_bytes()).copy()).permute(2, 0, 1)
+        pixels = torch.from_numpy(decode_rgb(path.read_bytes()).copy()).permute(2, 0, 1)
     except ImageDecodeError as fault:
         raise click.BadParameter(f"{path} must be a picture: {fault}") from fault
+    _, height, width = pixels.shape
+    if height != width:
+        raise click.BadParameter(f"{path} must be square, as what is drawn is, got {width}x{height}; crop it")
+    return pixels
 
 
 def _evenly(most: float, count: int) -> list[float]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from networks import noise
 from unclip_pipeline.diffusion.process import Denoised, add_noise, target_of, x_0_of
 from unclip_pipeline.diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
 from unclip_pipeline.diffusion.schedule import cosine_schedule, linear_schedule, sampling_steps
@@ -12,10 +13,6 @@ from unclip_pipeline.export import diffusers_guard  # noqa: E402
 
 STEPS = 20
 BETAS = {"squaredcos_cap_v2": cosine_schedule, "linear": linear_schedule}
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from networks import noise
 from unclip_pipeline.diffusion.process import add_noise
 from unclip_pipeline.diffusion.schedule import cosine_schedule
 from unclip_pipeline.diffusion.variance import (
@@ -16,10 +17,6 @@ from unclip_pipeline.diffusion.variance import (
 )
 
 SCHEDULE = cosine_schedule()
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_divergence_is_that_of_torch():

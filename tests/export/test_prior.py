@@ -3,13 +3,10 @@
 import pytest
 import torch
 
+from networks import noise
 from unclip_pipeline.models.prior import Prior, PriorConfig, Text
 
 pytest.importorskip("diffusers")
-
-
-def noise(*shape: int, seed: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_exported_prior_says_the_same_as_ours():

@@ -3,25 +3,13 @@
 import pytest
 import torch
 
+from networks import awake, noise
 from unclip_pipeline.models.condition import Condition
 from unclip_pipeline.models.unet import Unet
 from unclip_pipeline.models.unet_config import UnetConfig
 
 pytest.importorskip("diffusers")
 SIZES = dict(side_px=16, channels=(16, 32, 32), blocks=2, head_width=16, norm_groups=8)
-
-
-def noise(*shape: int, seed: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def awake(unet: Unet) -> Unet:
-    """Give the zero-initialised layers something to say."""
-    torch.manual_seed(1)
-    for parameter in unet.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.1)
-    return unet.eval()
 
 
 @pytest.mark.parametrize("learned_variance", [False, True])

@@ -4,16 +4,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from networks import noise
 from unclip_pipeline.models.attention import attend
 from unclip_pipeline.models.prior import Prior, PriorConfig, Text, causal_mask, load_prior, prior_weights
 from unclip_pipeline.models.unet import time_features
 from unclip_pipeline.weights import load_weights, save_weights
 
 TINY = dict(width=32, layers=2, heads=4)
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def prior(**options) -> Prior:

@@ -3,22 +3,10 @@
 import pytest
 import torch
 
+from networks import awake, noise
 from unclip_pipeline.models.unet import Condition, Unet, UnetConfig, load_unet, time_features, unet_weights
 
 TINY = dict(side_px=16, channels=(16, 32), attention=(False, True), head_width=16, norm_groups=8)
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def awake(unet: Unet) -> Unet:
-    """Give the zero-initialised layers something to say."""
-    torch.manual_seed(1)
-    for parameter in unet.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.1)
-    return unet.eval()
 
 
 def condition(n: int, *, tokens: int = 0) -> Condition:

@@ -111,7 +111,7 @@ def test_a_death_before_any_change_of_a_file_leaves_no_trace(edit, tmp_path, fir
         run.join()
         assert run.exitcode in (0, -signal.SIGKILL)
         if run.exitcode == 0:
-            assert moment > 40, "there are that many changes of files to die before"
+            assert moment > 20, "so many changes of files at least, however seldom progress was written"
             break
         scraped(None, folder, urls=edit.urls, takedowns=edit.takedowns, config=edit.config)
         assert contents(folder) == edit.expected

@@ -12,6 +12,7 @@ from sites import PICTURES, SMALL, answers, contents, listed, records_of, scrape
 from unclip_pipeline.corpus.shards import Sample, read_shard, shard_paths
 from unclip_pipeline.scraping import Scraped
 from unclip_pipeline.scraping.plan import make_plan, may_pass, read_at_hand
+from unclip_pipeline.scraping.takedowns import NO_TAKEDOWNS
 
 OK = answers()
 FLAKY = ("/3", "/17", "/33")
@@ -140,10 +141,10 @@ def test_free_numbers_are_given_to_new_rows_and_uids_to_one_shard_only():
         {"uid": list("abcdef"), "url": "u", "caption": "c", "refused": None, "refused_reason": None}
     )
     at_hand = read_at_hand([])
-    fresh = make_plan(rows, at_hand, {}, shard_size=4, retry_failed=False)
+    fresh = make_plan(rows, at_hand, NO_TAKEDOWNS, shard_size=4, retry_failed=False)
     assert {n: ask for n, (ask, _) in fresh.places.items()} == {0: [0, 1, 2, 3], 1: [4, 5]}
-    held = {"url": "u", "fate": "kept", "error": None, "sha256": "s"}
+    held = {"url": "u", "fate": "kept", "error": None, "sha256": "s", "final_url": "u"}
     at_hand = pd.DataFrame([{"uid": uid, "number": n, **held} for uid, n in (("a", 1), ("b", 1), ("a", 3))])
-    plan = make_plan(rows, at_hand, {}, shard_size=3, retry_failed=False)
+    plan = make_plan(rows, at_hand, NO_TAKEDOWNS, shard_size=3, retry_failed=False)
     assert plan.finished == {1}, "shard 3 has no row of its own left"
     assert plan.places == {0: ([2, 3, 4], []), 2: ([5], [])}

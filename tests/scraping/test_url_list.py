@@ -11,7 +11,8 @@ from sites import NOBODY
 from unclip_pipeline.corpus.uids import pair_uid
 from unclip_pipeline.scraping import ScrapeConfig
 from unclip_pipeline.scraping.ledger import check_accounted, scrape_ledger
-from unclip_pipeline.scraping.url_list import read_takedowns, rows_to_scrape
+from unclip_pipeline.scraping.takedowns import read_takedowns
+from unclip_pipeline.scraping.url_list import rows_to_scrape
 
 CONFIG = ScrapeConfig()
 

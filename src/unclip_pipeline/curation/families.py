@@ -33,14 +33,12 @@ def find_families(
     near[near] = [_say_otherwise(words[a], words[b]) for a, b in zip(*_rows(pairs.where(near)), strict=True)]
     members, cosine = pairs.where(near), candidates.cosine[near]
     head = greedy_cover(len(rows), members, cosine)
-    of_pair = dict(
-        zip(zip(members.first.tolist(), members.second.tolist(), strict=True), cosine, strict=True)
-    )
+    of_pair = dict(zip(zip(*_rows(members), strict=True), cosine, strict=True))
     uid = rows["uid"].to_numpy()
+    joined = np.flatnonzero(np.isin(head, head[head != np.arange(len(head))]))
     found = [
         (uid[first], uid[row], of_pair.get((first, row), 1.0), _difference(words[first], words[row]))
-        for first in np.unique(head[head != np.arange(len(head))]).tolist()
-        for row in np.flatnonzero(head == first).tolist()
+        for first, row in zip(head[joined].tolist(), joined.tolist(), strict=True)
     ]
     return pd.DataFrame(found, columns=COLUMNS).sort_values(["family", "cosine", "uid"], ignore_index=True)
 

@@ -59,11 +59,12 @@ def judge_pairs(near: Pairs, vectors: Vectors, prints: Fingerprints, config: Dup
     cells = cell_difference(prints, pairs)
     alike = cells.largest <= config.max_cell_difference
     reaches = cosine >= config.min_cosine
-    if config.min_grain == 0:
+    if config.min_grain == 0 or not len(pairs):
         return Candidates(pairs, cosine, alike, reaches & ~alike, cells.median)
-    reader = GrainReader(prints.view)
-    perceptual = alike & ~_refuted(reader, pairs, alike & (cells.largest > SURE_CELL_DIFFERENCE))
-    semantic = _share_grain(reader, pairs, cells, reaches & ~alike, config.min_grain)
+    rows, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
+    reader, seen = GrainReader(prints.view[rows]), Pairs(*np.split(places, 2))
+    perceptual = alike & ~_refuted(reader, seen, alike & (cells.largest > SURE_CELL_DIFFERENCE))
+    semantic = _share_grain(reader, seen, cells, reaches & ~alike, config.min_grain)
     return Candidates(pairs, cosine, perceptual, semantic, cells.median)
 
 

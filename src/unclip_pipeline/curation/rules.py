@@ -14,7 +14,7 @@ from unclip_pipeline.curation.filter_config import RANKS, FilterConfig
 from unclip_pipeline.curation.languages import UNKNOWN
 from unclip_pipeline.curation.quantiles import Keys, Scores, lowest_share, uid_numbers
 
-__all__ = ["FilterConfig", "Rule", "active_rules", "filter_metrics", "judge"]
+__all__ = ["FilterConfig", "Rule", "active_rules", "filter_metrics", "judge", "rule_of_concept"]
 
 Answer = Callable[[pd.DataFrame, FilterConfig], pd.Series]
 ROWS_AT_ONCE = 1 << 20
@@ -119,7 +119,7 @@ NEAR_REFERENCE = below("reference_too_far", "references_in_cluster", "min_refere
 def active_rules(config: FilterConfig, probes: Mapping[str, float] | None = None) -> list[Rule]:
     """List the rules that are on, in order. `probes` gives the limit of each concept that labels calibrate."""
     concepts = [
-        _concept_rule(name, concept, (probes or {}).get(name))
+        rule_of_concept(name, concept, (probes or {}).get(name))
         for name, concept in config.active_concepts.items()
     ]
     after = _bound([NEAR_REFERENCE, _similarity_rule(config.rank_by)], config)
@@ -148,8 +148,11 @@ def _is_set(value: object) -> bool:
     return value is not None and value is not False and (not hasattr(value, "__len__") or len(value) > 0)
 
 
-def _concept_rule(name: str, concept: Concept, probe: float | None) -> Rule:
-    """Seen in the image (by a probe where labels gave one, else by its prompts), or said by the caption."""
+def rule_of_concept(name: str, concept: Concept, probe: float | None = None) -> Rule:
+    """Make the rule of a concept: seen in the image, or said by the caption.
+
+    Seen is what has at least the probability `probe`, where labels gave one; else its prompts tell.
+    """
 
     def answer(facts: pd.DataFrame, _: FilterConfig) -> pd.Series:
         found = pd.Series(False, index=facts.index)

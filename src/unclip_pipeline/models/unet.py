@@ -129,11 +129,11 @@ class Unet(nn.Module):
         context = told if isinstance(told, Context) else self.context(told)
         time = self.time(time_features(t, self.config.channels[0]))
         time = time if context.time is None else time + context.time
-        widths = [2 * block.width for block in self._blocks()]
-        modulations = self.modulation(F.silu(time)).split(widths, 1)
+        blocks = self._blocks()
+        modulations = self.modulation(F.silu(time)).split([2 * block.width for block in blocks], 1)
         planes = [x] if context.low_res is None else [x, context.low_res]
         folded = torch.cat([F.pixel_unshuffle(part, self.config.unshuffle) for part in planes], 1)
-        return self._through(folded, dict(zip(self._blocks(), modulations, strict=True)), context)
+        return self._through(folded, dict(zip(blocks, modulations, strict=True)), context)
 
     def _through(
         self, x: Float[Tensor, "b c h w"], modulations: Mapping[Block, Tensor], context: Context

@@ -5,11 +5,10 @@ from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from unclip_pipeline import __version__
-from unclip_pipeline.corpus.uids import canonical_url
+from unclip_pipeline.corpus.uids import DEFAULT_PORTS, canonical_url
 from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.permission.decision import TOKEN
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
 _EMAIL = re.compile(r"[^@\s<>()]+@[^@\s<>()]+\.[^@\s<>()]+")
 _URL = re.compile(r"https?://[^\s<>()]+\.[^\s<>()]+")
 
@@ -42,9 +41,9 @@ def _strange_host(url: str, config: ScrapeConfig) -> str | None:
     """Return the host of a URL that would be asked and is not listed as one's own."""
     try:
         parts = urlsplit(canonical_url(url))
-    except (ValueError, UnicodeError):
+    except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         return None
     port = parts.port or DEFAULT_PORTS[parts.scheme]
     return None if is_private_host(parts.hostname, port, config.private_hosts) else parts.hostname

@@ -1,7 +1,7 @@
 """Fetch one shard, in a worker: every URL ends with exactly one fate, and the shard appears whole."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from unclip_pipeline.scraping.config import ScrapeConfig
 from unclip_pipeline.scraping.decoding_room import DecodingRoom
 from unclip_pipeline.scraping.failure import ScrapeFailure
 from unclip_pipeline.scraping.fetch import Fetcher
-from unclip_pipeline.scraping.plan import TAKEN_DOWN, Row, ShardTask
+from unclip_pipeline.scraping.plan import Row, ShardTask
 from unclip_pipeline.scraping.records import Records, now, permission_of
 from unclip_pipeline.scraping.running import ShardProgress
 from unclip_pipeline.scraping.shard_files import (
@@ -30,6 +30,7 @@ from unclip_pipeline.scraping.shard_files import (
 )
 from unclip_pipeline.scraping.spool import Spool
 from unclip_pipeline.scraping.stored_image import StoredImage, store_image
+from unclip_pipeline.scraping.takedowns import TAKEN_DOWN, Takedowns
 
 _NO_IMAGE = dict.fromkeys(("width", "height", "source_width", "source_height", "flags"))
 _IN_THE_IMAGES_JSON = (
@@ -61,11 +62,10 @@ class ShardDownloader:
     """Writes shards into `folder` and their records into `records`, for one run."""
 
     def __init__(
-        self, folder: Path, records: Path, run: str, taken_down: Mapping[str, str], config: ScrapeConfig
+        self, folder: Path, records: Path, run: str, takedowns: Takedowns, config: ScrapeConfig
     ) -> None:
         self._folder, self._records, self._run = folder, records, run
-        self._taken_down = taken_down  # by sha256
-        self._config = config
+        self._takedowns, self._config = takedowns, config
 
     @cached_property
     def _decoding(self) -> DecodingRoom:
@@ -73,7 +73,7 @@ class ShardDownloader:
 
     @cached_property
     def _fetcher(self) -> Fetcher:  # holds sockets: made where it is used
-        return Fetcher(self._config)
+        return Fetcher(self._config, self._takedowns)
 
     def __call__(self, task: ShardTask) -> Tally:
         """Write one shard: what stays of the one on disk, and what comes of the rows to ask for."""
@@ -94,7 +94,7 @@ class ShardDownloader:
         return Tally(task.number, progress.finish())
 
     def _take_over(self, task: ShardTask, shard: "_Shard") -> None:
-        """Bring along the rows that stay, without those whose bytes were taken down since."""
+        """Bring along the rows that stay, without the images of those taken down since."""
         if not task.stay:
             return
         files, staying = ShardFiles.of(self._folder, task.number), {row.uid: row for row in task.stay}
@@ -104,7 +104,7 @@ class ShardDownloader:
             if row is None:
                 continue
             status["url"] = row.url
-            if (reason := self._taken_down.get(status["sha256"])) is not None:
+            if (reason := self._takedowns.of_answer(status["final_url"], status["sha256"])) is not None:
                 failure = ScrapeFailure(TAKEN_DOWN, reason)
                 status |= {"fate": failure.fate, "error": failure.reason, **_NO_IMAGE}
             elif status["fate"] == KEPT:
@@ -137,7 +137,7 @@ class ShardDownloader:
 
     def _store(self, body: Body, sha256: str) -> StoredImage:
         """Bring a body to the form that shards hold; few at a time, large pictures one by one."""
-        if (reason := self._taken_down.get(sha256)) is not None:
+        if (reason := self._takedowns.sha256.get(sha256)) is not None:
             raise ScrapeFailure(TAKEN_DOWN, reason)
         return store_image(body.content, self._config, body.content_type, self._decoding.room_for)
 

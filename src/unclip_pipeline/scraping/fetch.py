@@ -18,6 +18,7 @@ from unclip_pipeline.scraping.permission import Permission
 from unclip_pipeline.scraping.politeness import Turn, Turns
 from unclip_pipeline.scraping.retries import PASSING_STATUSES, pause_s, read_retry_after
 from unclip_pipeline.scraping.rule_files import RuleFiles
+from unclip_pipeline.scraping.takedowns import NO_TAKEDOWNS, TAKEN_DOWN, Takedowns
 from unclip_pipeline.scraping.transport import (
     Address,
     Transport,
@@ -34,8 +35,8 @@ Row = TypeVar("Row")
 class Fetcher:
     """One per process; its methods may be called from many threads."""
 
-    def __init__(self, config: ScrapeConfig) -> None:
-        self._config = config
+    def __init__(self, config: ScrapeConfig, takedowns: Takedowns = NO_TAKEDOWNS) -> None:
+        self._config, self._takedowns = config, takedowns
         self._transport = Transport(config)
         self._turns = Turns(config.per_host_connections, config.per_host_delay_s)
         self._rule_files = RuleFiles(self._transport, self._turns, config)
@@ -81,6 +82,8 @@ class Fetcher:
                 raise ScrapeFailure("scrape.redirect_loop", f"came back to {address.url}")
             seen.add(address.url)
             journey.arrive(address)
+            if (reason := self._takedowns.of_address(address.url)) is not None:
+                raise ScrapeFailure(TAKEN_DOWN, reason)
             outcome = self._ask(address, journey, turn)
             if isinstance(outcome, Body):
                 return outcome

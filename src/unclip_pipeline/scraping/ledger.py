@@ -1,12 +1,10 @@
 """Join what was asked for with what came of it, and see what only the whole list can show."""
 
-from urllib.parse import urlsplit
-
 import numpy as np
 import pandas as pd
 
 from unclip_pipeline.corpus.fates import KEPT, check_fates
-from unclip_pipeline.corpus.uids import canonical_url
+from unclip_pipeline.corpus.uids import host_of, url_name
 from unclip_pipeline.scraping.config import ScrapeConfig
 
 PLACEHOLDER = "scrape.placeholder"
@@ -43,8 +41,8 @@ def placeholders(url: pd.Series, results: pd.DataFrame, *, urls: int, hosts: int
     those of every later verdict do. A URL with several captions counts once.
     """
     kept = results["fate"] == KEPT
-    names = pd.DataFrame({"sha256": results["sha256"][kept], "url": [_name(one) for one in url[kept]]})
-    names["host"] = [_host(one) for one in names["url"]]
+    names = pd.DataFrame({"sha256": results["sha256"][kept], "url": [url_name(one) for one in url[kept]]})
+    names["host"] = [host_of(one) for one in names["url"]]
     behind = names.groupby("sha256")[["url", "host"]].nunique()
     behind = behind[(behind["url"] >= urls) | (behind["host"] >= hosts)]
     reasons = {
@@ -67,14 +65,3 @@ def check_accounted(expected: pd.Series, found: pd.Series) -> None:
             f"{len(repeated)} have several {repeated[:3]}, {len(strange)} were never listed {strange[:3]}; "
             "delete the folder of raw shards and scrape again"
         )
-
-
-def _name(url: str) -> str:
-    try:
-        return canonical_url(url)
-    except (ValueError, UnicodeError):
-        return url
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""

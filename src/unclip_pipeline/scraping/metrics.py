@@ -2,12 +2,12 @@
 
 import ipaddress
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 import pandas as pd
 
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.intervals import share_metrics
+from unclip_pipeline.corpus.uids import host_of
 from unclip_pipeline.scraping.run import Scraped
 
 CLASSES_NAMED = 8
@@ -47,7 +47,7 @@ def _of_requests(requests: pd.DataFrame) -> dict[str, int | float]:
 
 
 def _of_host_classes(ledger: pd.DataFrame) -> dict[str, int]:
-    classes = pd.Series(list(host_classes(ledger["url"])), dtype=object)
+    classes = pd.Series(host_classes(ledger["url"]), dtype=object)
     counts = classes.value_counts()
     kept = classes[(ledger["fate"] == KEPT).to_numpy()].value_counts()
     return {
@@ -76,11 +76,3 @@ def host_class(url: str) -> str:
     if address.is_loopback:
         return "loopback"
     return "address" if address.is_global else "private"
-
-
-def host_of(url: str) -> str:
-    """Read a URL's host, empty where there is none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

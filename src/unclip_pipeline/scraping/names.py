@@ -37,7 +37,7 @@ class Names:
         except socket.gaierror as fault:
             is_passing = fault.errno == socket.EAI_AGAIN
             raise ScrapeFailure("scrape.host_not_found", f"{host}: {fault}", is_passing=is_passing) from fault
-        except (UnicodeError, ValueError) as fault:
+        except ValueError as fault:
             raise ScrapeFailure("scrape.bad_url", f"{host!r:.100}: {fault}") from fault
 
     def _asked(self, host: str, port: int) -> Future[tuple[IPAddress, ...]]:

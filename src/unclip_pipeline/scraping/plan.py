@@ -9,7 +9,7 @@ the grown list would give it; only their distribution over shards may differ fro
 A finished shard changes, without a request for what it keeps, where
 
 - a row left the list: it leaves its shard; a shard without rows goes;
-- a row or its bytes were taken down since: its image goes, its fate says so;
+- a row, the address that it led to or its bytes were taken down since: its image goes, its fate says so;
 - a takedown was lifted: the row is asked for again;
 - `retry_failed` is set: rows whose last fate may pass (`may_pass`) are asked for once more;
 - the list spells a URL in another way with the same meaning: the row takes the new spelling.
@@ -17,7 +17,7 @@ A finished shard changes, without a request for what it keeps, where
 A choice that is in the bytes (`ScrapeConfig.in_the_bytes`) makes every shard unfinished.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +26,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from unclip_pipeline.scraping.failure import ScrapeFailure
+from unclip_pipeline.scraping.takedowns import TAKEN_DOWN, Takedowns
 
-TAKEN_DOWN = "scrape.taken_down"
 _FATES_THAT_PASS = frozenset(
     {
         "scrape.connection_error",
@@ -95,8 +95,8 @@ def may_pass(fate: str) -> bool:
 
 
 def read_at_hand(tables: Iterable[tuple[int, Path]]) -> pd.DataFrame:
-    """Read where each row lies (uid, url, fate, error, sha256, number); of a uid in two shards, the first."""
-    columns = ["uid", "url", "fate", "error", "sha256"]
+    """Read where each row lies, the shard's `number`, and what became of it."""
+    columns = ["uid", "url", "fate", "error", "sha256", "final_url"]
     parts = [pq.read_table(path, columns=columns).to_pandas().assign(number=n) for n, path in tables]
     if not parts:
         return pd.DataFrame(columns=[*columns, "number"])
@@ -106,12 +106,12 @@ def read_at_hand(tables: Iterable[tuple[int, Path]]) -> pd.DataFrame:
 def make_plan(
     rows: pd.DataFrame,
     at_hand: pd.DataFrame,
-    taken_down: Mapping[str, str],
+    takedowns: Takedowns,
     *,
     shard_size: int,
     retry_failed: bool,
 ) -> Plan:
-    """Compare the list with what is at hand; `taken_down` is by sha256, `rows` are sorted by uid."""
+    """Compare the list, `rows` sorted by uid, with what is at hand."""
     first = at_hand.drop_duplicates("uid").rename(columns={"url": "old_url"})
     found = rows[["uid", "url", "refused", "refused_reason"]].merge(
         first, on="uid", how="left", validate="one_to_one"
@@ -123,9 +123,9 @@ def make_plan(
         if pd.isna(row.number):
             new.append(place)
             continue
-        is_asked = _is_asked_again(row, taken_down, retry_failed)
+        is_asked = _is_asked_again(row, takedowns, retry_failed)
         changes[int(row.number)][0 if is_asked else 1].append(place)
-        if is_asked or row.url != row.old_url or _is_withdrawn(row, taken_down):
+        if is_asked or row.url != row.old_url or _is_withdrawn(row, takedowns):
             dirty.add(int(row.number))
     finished = frozenset(number for number, (ask, stay) in changes.items() if ask or stay)
     places = {number: changes[number] for number in dirty & finished}
@@ -141,16 +141,16 @@ def _shrunk(at_hand: pd.DataFrame, found: pd.DataFrame) -> set[int]:
     return {int(number) for number, rows in held.items() if rows != wanted.get(number, 0)}
 
 
-def _is_asked_again(row: Any, taken_down: Mapping[str, str], retry_failed: bool) -> bool:
+def _is_asked_again(row: Any, takedowns: Takedowns, retry_failed: bool) -> bool:
     if not pd.isna(row.refused):
         return (row.fate, row.error) != (row.refused, _as_written(row.refused_reason))
     if row.fate == TAKEN_DOWN:
-        return row.sha256 not in taken_down
+        return takedowns.of_answer(row.final_url, row.sha256) is None
     return retry_failed and may_pass(row.fate)
 
 
-def _is_withdrawn(row: Any, taken_down: Mapping[str, str]) -> bool:
-    reason = taken_down.get(row.sha256)
+def _is_withdrawn(row: Any, takedowns: Takedowns) -> bool:
+    reason = takedowns.of_answer(row.final_url, row.sha256)
     return reason is not None and (row.fate, row.error) != (TAKEN_DOWN, _as_written(reason))
 
 

@@ -30,7 +30,8 @@ from unclip_pipeline.scraping.shard_files import (
     remove_shard,
     shard_name,
 )
-from unclip_pipeline.scraping.url_list import read_takedowns, rows_to_scrape
+from unclip_pipeline.scraping.takedowns import Takedowns, read_takedowns
+from unclip_pipeline.scraping.url_list import rows_to_scrape
 
 # `engines.map_shards` with its engine: (function, shards) -> results as they come
 MapShards = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
@@ -65,9 +66,9 @@ def scrape(
     check_contact(rows["url"][rows["refused"].isna()], config)
     folder.mkdir(parents=True, exist_ok=True)
     records.mkdir(parents=True, exist_ok=True)
-    plan = _plan(rows, takedowns.sha256, folder, config)
+    plan = _plan(rows, takedowns, folder, config)
     began_s = time.perf_counter()
-    asked = _carry_out(plan, takedowns.sha256, folder, records, config, map_shards)
+    asked = _carry_out(plan, takedowns, folder, records, config, map_shards)
     fetch_s = time.perf_counter() - began_s
     tables = dict(finished_tables(folder, choices_digest(config)))
     ledger = scrape_ledger(rows, _statuses(tables.values()), config)
@@ -78,12 +79,12 @@ def scrape(
     return found
 
 
-def _plan(rows: pd.DataFrame, taken_down: dict[str, str], folder: Path, config: ScrapeConfig) -> Plan:
+def _plan(rows: pd.DataFrame, takedowns: Takedowns, folder: Path, config: ScrapeConfig) -> Plan:
     """See what is at hand, decide what is to do, and clear away what is of no use."""
     recover(folder)
     tables = dict(finished_tables(folder, choices_digest(config)))
     plan = make_plan(
-        rows, read_at_hand(tables.items()), taken_down,
+        rows, read_at_hand(tables.items()), takedowns,
         shard_size=config.shard_size, retry_failed=config.retry_failed,
     )  # fmt: skip
     remove_all_but(folder, set(tables))
@@ -94,7 +95,7 @@ def _plan(rows: pd.DataFrame, taken_down: dict[str, str], folder: Path, config: 
 
 def _carry_out(
     plan: Plan,
-    taken_down: dict[str, str],
+    takedowns: Takedowns,
     folder: Path,
     records: Path,
     config: ScrapeConfig,
@@ -106,7 +107,7 @@ def _carry_out(
     if not plan.places:
         return 0
     run = begin_run(folder / SCRATCH)
-    downloader = ShardDownloader(folder, records, run, taken_down, config)
+    downloader = ShardDownloader(folder, records, run, takedowns, config)
     fates: Counter[str] = Counter()
     with shown_progress(folder / SCRATCH, plan.rows_to_ask):
         for tally in map_shards(downloader, plan.tasks()):

@@ -4,7 +4,7 @@ urllib3 shares one TLS context; img2dataset's own downloader makes one per reque
 the CPU. Proxies of the environment are not used: behind one, nobody here could tell where a request ends.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException, IncompleteRead
 from string import punctuation
@@ -16,10 +16,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import DecodeError, HTTPError, LocationValueError, ProtocolError, SSLError
 from urllib3.exceptions import TimeoutError as TransportTimeout
 
-from unclip_pipeline.corpus.uids import canonical_url
+from unclip_pipeline.corpus.uids import DEFAULT_PORTS, canonical_url
 from unclip_pipeline.scraping.clock import Clock, Meter
 from unclip_pipeline.scraping.config import ScrapeConfig
-from unclip_pipeline.scraping.contact import DEFAULT_PORTS, is_private_host, user_agent
+from unclip_pipeline.scraping.contact import is_private_host, user_agent
 from unclip_pipeline.scraping.failure import ScrapeFailure
 from unclip_pipeline.scraping.names import Names
 from unclip_pipeline.scraping.second_wall import raise_wall
@@ -119,7 +119,7 @@ def read_address(url: str) -> Address:
         spelled = canonical_url(url)
         parts = urlsplit(spelled)
         port = parts.port
-    except (ValueError, UnicodeError) as fault:
+    except ValueError as fault:
         raise ScrapeFailure("scrape.bad_url", f"{url!r:.100}: {fault}") from fault
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ScrapeFailure("scrape.bad_url", f"only http and https hosts are fetched, not {spelled:.100}")
@@ -142,8 +142,7 @@ def redirected_to(response: urllib3.BaseHTTPResponse, address: Address) -> str |
 
 def plain_headers(response: urllib3.BaseHTTPResponse) -> list[tuple[str, str]]:
     """List an answer's headers, the repeated ones each by itself."""
-    headers: Mapping[str, str] = response.headers
-    return list(headers.items())
+    return list(response.headers.items())
 
 
 def announced_bytes(response: urllib3.BaseHTTPResponse) -> int | None:

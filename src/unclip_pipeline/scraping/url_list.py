@@ -1,45 +1,21 @@
 """From a user's list to the rows to ask for: named, counted, split, refused where that is known before."""
 
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pandas as pd
 
-from unclip_pipeline.corpus.uids import canonical_url, pair_uid
+from unclip_pipeline.corpus.uids import DEFAULT_PORTS, canonical_url, pair_uid
 from unclip_pipeline.scraping.config import ScrapeConfig
+from unclip_pipeline.scraping.takedowns import TAKEN_DOWN, Takedowns
 
 SPLITS = ("train", "heldout")
 _NO_OPT_OUT = frozenset({"", "false", "0", "0.0", "no", "none"})  # a column of flags says so, too
-TAKEDOWN_KINDS = ("url", "uid", "sha256", "host")
 # Columns that this or a later stage writes: a list's own column of that name is carried as `listed_<name>`.
 RESERVED = frozenset(
     "uid listed refused refused_reason fate http_status error sha256 width height source_width source_height "
     "flags bytes shard final_url content_type etag permission "
     "similarity duplicate_of cosine weight released_shard".split()
 )  # fmt: skip
-
-
-class Takedowns(NamedTuple):
-    """What must not be used, by canonical URL, uid, sha256 of the bytes or host, with the reason."""
-
-    url: dict[str, str]
-    uid: dict[str, str]
-    sha256: dict[str, str]
-    host: dict[str, str]  # and all that are below it
-
-
-def read_takedowns(takedown_list: pd.DataFrame) -> Takedowns:
-    """Check a takedown list and sort it by kind."""
-    missing = {"kind", "value", "reason"} - set(takedown_list.columns)
-    if missing:
-        raise ValueError(f"takedown_list needs the columns kind, value and reason, got no {sorted(missing)}")
-    unknown = sorted(set(takedown_list["kind"]) - set(TAKEDOWN_KINDS))
-    if unknown:
-        raise ValueError(f"takedown_list.kind must be one of {TAKEDOWN_KINDS}, got {unknown}")
-    by_kind: dict[str, dict[str, str]] = {kind: {} for kind in TAKEDOWN_KINDS}
-    for kind, value, reason in takedown_list[["kind", "value", "reason"]].itertuples(index=False, name=None):
-        by_kind[kind][_takedown_name(kind, value.strip())] = str(reason)
-    return Takedowns(**by_kind)
 
 
 def rows_to_scrape(url_list: pd.DataFrame, takedowns: Takedowns, config: ScrapeConfig) -> pd.DataFrame:
@@ -109,18 +85,15 @@ def _refusal(
 ) -> tuple[str | None, str | None]:
     """Decide before any request whether a row may be asked for."""
     if uid in takedowns.uid:
-        return "scrape.taken_down", takedowns.uid[uid]
+        return TAKEN_DOWN, takedowns.uid[uid]
     try:
         name = canonical_url(url)
         parts = urlsplit(name)
-    except (ValueError, UnicodeError) as fault:
+    except ValueError as fault:
         return "scrape.bad_url", str(fault)
-    if name in takedowns.url:
-        return "scrape.taken_down", takedowns.url[name]
-    for host in _with_parents(parts.hostname or ""):
-        if host in takedowns.host:
-            return "scrape.taken_down", takedowns.host[host]
-    if parts.scheme not in ("http", "https"):
+    if (reason := takedowns.of_address(name)) is not None:
+        return TAKEN_DOWN, reason
+    if parts.scheme not in DEFAULT_PORTS:
         return "scrape.bad_url", f"only http and https are fetched, not {parts.scheme or 'a bare path'}"
     if not parts.hostname:
         return "scrape.bad_url", "no host"
@@ -136,30 +109,3 @@ def _text(value: object) -> str:
     text = str(value)
     written = text.encode("utf-8", "replace").decode()
     return text if text == written else written  # the list's own string where it will do: no second copy
-
-
-def _takedown_name(kind: str, value: str) -> str:
-    """Spell a value of a takedown list as the rows spell theirs."""
-    if kind == "url":
-        return _url_name(value)
-    if kind != "host":
-        return value.lower()
-    host = urlsplit(_url_name(f"http://{value.removeprefix('*').strip('.')}/")).hostname
-    if not host or any(sign in value for sign in "/:@?# "):
-        raise ValueError(
-            f"takedown_list.value of a host must be a bare name such as example.org, got {value!r}"
-        )
-    return host
-
-
-def _with_parents(host: str) -> list[str]:
-    """Name a host and every domain that it lies in."""
-    labels = host.rstrip(".").split(".")
-    return [".".join(labels[start:]) for start in range(len(labels))]
-
-
-def _url_name(url: str) -> str:
-    try:
-        return canonical_url(url)
-    except (ValueError, UnicodeError):
-        return url

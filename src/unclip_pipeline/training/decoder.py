@@ -15,7 +15,7 @@ from unclip_pipeline.diffusion.variance import variational_bound
 from unclip_pipeline.models.prior import Text
 from unclip_pipeline.models.unet import Condition, Unet, UnetConfig
 from unclip_pipeline.training.loop import Loss
-from unclip_pipeline.training.optim import TrainConfig
+from unclip_pipeline.training.optim import UnetTraining
 from unclip_pipeline.training.pairs import Pairs, Rows
 from unclip_pipeline.training.prior import replaced_text, texts
 
@@ -34,14 +34,13 @@ ADAMW_LAYERS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderTraining(TrainConfig):
+class DecoderTraining(UnetTraining):
     """How the decoder is trained. The shares dropped are what guidance is learned from."""
 
     image_dropout: float = 0.1
     text_dropout: float = 0.5
     joint_dropout: float = 0.05  # at least so often both at once, as guided sampling asks
     min_snr_gamma: float = 0.0  # no noise level's x_0 error counts more than this; 0: plain squared error
-    preview_images: int = 0  # images between two sample grids while training; 0: only at the end
 
     def __post_init__(self) -> None:
         super().__post_init__()

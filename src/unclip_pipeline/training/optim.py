@@ -33,7 +33,6 @@ class TrainConfig:
     warmup_images: int = 1_000
     ema_decay: float = 0.999  # approached as (1 + step) / (10 + step)
     gradient_clip: float = 1.0
-    gradient_checkpointing: bool = False  # U-Nets recompute blocks backwards: less memory, more time
     precision: Precision = "auto"  # bfloat16 products where the hardware has them
     checkpoint_images: int = 0  # images between two saved states; 0 saves none
 
@@ -59,6 +58,19 @@ class TrainConfig:
                 "warmup_images must lie in [0, images) and checkpoint_images must not be negative, got "
                 f"{self.warmup_images=}, {self.images=}, {self.checkpoint_images=}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnetTraining(TrainConfig):
+    """One training run of a network that draws."""
+
+    gradient_checkpointing: bool = False  # recompute blocks backwards: less memory, more time
+    preview_images: int = 0  # images between two sample grids while training; 0: only at the end
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.preview_images < 0:
+            raise ValueError(f"preview_images must be 0 or more, got {self.preview_images}")
 
 
 def learning_rate_share(images_seen: int, config: TrainConfig) -> float:

@@ -15,12 +15,12 @@ from unclip_pipeline.models.unet import Condition, Unet, UnetConfig
 from unclip_pipeline.seeds import seeded
 from unclip_pipeline.training.degradation import blurred, harshly_worsened
 from unclip_pipeline.training.loop import Loss
-from unclip_pipeline.training.optim import TrainConfig
+from unclip_pipeline.training.optim import UnetTraining
 from unclip_pipeline.training.pairs import Pairs
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpsamplerTraining(TrainConfig):
+class UpsamplerTraining(UnetTraining):
     """How super-resolution is trained; the smaller picture is worsened as the decoder's own are."""
 
     crop_px: int = 32  # side of the crops, in pixels of the larger picture
@@ -28,7 +28,6 @@ class UpsamplerTraining(TrainConfig):
     blur_sigma_px: float = 0.6
     harsh_share: float = 0.0  # of the smaller pictures: blurred, resized, noised and compressed at random
     low_noise: float = 0.1  # most noise on the smaller picture, of a range of 2; each draws its own
-    preview_images: int = 0  # images between two sample grids while training; 0: only at the end
 
     def __post_init__(self) -> None:
         super().__post_init__()

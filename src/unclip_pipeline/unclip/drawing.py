@@ -24,7 +24,7 @@ def draw_embeddings(
 ) -> Float[Tensor, "n d"]:
     """Draw len(noise) / n embeddings for each of n captions and keep the nearest to the caption's own.
 
-    `away_from` has one row (the empty caption, as a rule), or one a caption.
+    Guidance leads away from the one caption of `away_from`, the empty one as a rule.
     """
     count = len(text.embedding)
     copies = len(noise) // count
@@ -33,8 +33,7 @@ def draw_embeddings(
         return lambda x_t, t: Denoised(prior(x_t, t, prefix))
 
     with autocast(prior.device):
-        each, null = prior.prefix(text), prior.prefix(away_from)
-    null = null if len(null) == count else null.expanded(count)
+        each, null = prior.prefix(text), prior.prefix(away_from).expanded(count)
     denoise = clipped(guided(told(each), told(null), sampling.prior_guidance), sampling.prior_limit)
     shape, schedule = (prior.embedding_width,), named_schedule(prior.config.schedule)
     drawn = prior.restored(
@@ -54,10 +53,7 @@ def draw_small(
     noise: list[torch.Generator],
     sampling: SamplingConfig,
 ) -> UInt8[Tensor, "n 3 s s"]:
-    """Draw a picture of each embedding, away from what the decoder draws of these captions alone.
-
-    `away_from` has one row (the empty caption, as a rule), or one a picture.
-    """
+    """Draw a picture of each embedding, away from what the decoder draws of the caption `away_from` alone."""
     denoise = clipped(decoder_denoiser(decoder, image_embeddings, text, away_from, sampling.decoder_guidance))
     shape, schedule = (3, *[decoder.config.side_px] * 2), schedule_of(decoder.config)
     return to_uint8(
@@ -68,18 +64,13 @@ def draw_small(
 def decoder_denoiser(
     decoder: Unet, image_embeddings: Float[Tensor, "n d"], text: Text, away_from: Text, guidance: float
 ) -> Denoiser:
-    """The guided decoder of these pictures; what is told to it is computed once."""
+    """The decoder told of these pictures once and for all, guided away from the one caption of `away_from`."""
     with autocast(decoder.device):
         told = decoder.context(_condition(image_embeddings, text))
         if guidance == 1:
             return unet_denoiser(decoder, told)
-        no_image = decoder.embed.null_embedding.expand(len(away_from.embedding), -1)
-        untold = decoder.context(_condition(no_image, away_from))
-    untold = (
-        untold
-        if len(away_from.embedding) == len(image_embeddings)
-        else untold.expanded(len(image_embeddings))
-    )
+        no_image = decoder.embed.null_embedding[None]
+        untold = decoder.context(_condition(no_image, away_from)).expanded(len(image_embeddings))
     return guided(unet_denoiser(decoder, told), unet_denoiser(decoder, untold), guidance)
 
 
@@ -113,6 +104,7 @@ def draw_large(
 
 
 def schedule_of(config: UnetConfig) -> Schedule:
+    """The schedule a U-Net was trained on."""
     return named_schedule(config.schedule, shift=config.schedule_shift)
 
 
@@ -120,7 +112,8 @@ def _condition(image_embeddings: Float[Tensor, "n d"], text: Text) -> Condition:
     return Condition(image_embeddings, text.embedding, text.hidden, text.mask)
 
 
-def unet_denoiser(unet: Unet, told: Condition | Context) -> Denoiser:
+def unet_denoiser(unet: Unet, told: Context) -> Denoiser:
+    """A U-Net as an estimate of x_0, whatever its target, with its variance if it learned one."""
     schedule, config = schedule_of(unet.config), unet.config
 
     def denoise(x_t: Tensor, t: Tensor) -> Denoised:
@@ -148,7 +141,6 @@ def _sample(
     device: torch.device,
 ) -> Tensor:
     """Run the configured sampler, each sample on its own generator."""
-
     noise = noise_of(generators, shape, device)
     x, steps = noise(-1), sampling_steps(schedule, count)
     with autocast(device):

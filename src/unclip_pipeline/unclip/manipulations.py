@@ -25,6 +25,8 @@ from unclip_pipeline.unclip.drawing import decoder_denoiser, noise_of, schedule_
 from unclip_pipeline.unclip.pixels import to_uint8
 from unclip_pipeline.unclip.stack import UnClip
 
+LEAST_ANGLE = 1e-4  # between vectors, in radians: below it an arc is a line, and its sine no divisor
+
 
 class Latents(NamedTuple):
     """A picture as the decoder sees it (section 3): un-normalised embedding, and the noise it starts from."""
@@ -61,8 +63,13 @@ def variations(
     unclip: UnClip, picture: UInt8[Tensor, "3 h w"], count: int, *, eta: float = 1.0, seed: int = 0
 ) -> list[Image.Image]:
     """Draw a picture anew: what CLIP sees in it stays, the rest varies with eta (section 3.1)."""
-    latents = latents_of(unclip, picture.expand(count, -1, -1, -1))
-    return unclip.finished(decoded(unclip, latents, eta=eta, seed=seed), latents.embedding.cpu(), seed=seed)
+    one = latents_of(unclip, picture[None])
+    return _finished(
+        unclip,
+        Latents(one.embedding.expand(count, -1), one.x_T.expand(count, -1, -1, -1)),
+        eta=eta,
+        seed=seed,
+    )
 
 
 def blends(
@@ -77,7 +84,7 @@ def blends(
     a, b = latents_of(unclip, first[None]), latents_of(unclip, second[None])
     share = torch.tensor(shares, device=unclip.device)
     between = Latents(slerp(a.embedding, b.embedding, share), slerp(a.x_T, b.x_T, share))
-    return unclip.finished(decoded(unclip, between, seed=seed), between.embedding.cpu(), seed=seed)
+    return _finished(unclip, between, seed=seed)
 
 
 def redescribed(
@@ -96,7 +103,7 @@ def redescribed(
     towards = length * F.normalize(told[1:] - told[:1], dim=1)
     share = torch.tensor(strengths, device=unclip.device)
     turned = Latents(slerp(latents.embedding, towards, share), latents.x_T.expand(len(strengths), -1, -1, -1))
-    return unclip.finished(decoded(unclip, turned, seed=seed), turned.embedding.cpu(), seed=seed)
+    return _finished(unclip, turned, seed=seed)
 
 
 @torch.no_grad()
@@ -149,16 +156,24 @@ def kept_outside(
 def slerp(
     a: Float[Tensor, "#n *dims"], b: Float[Tensor, "#n *dims"], share: Float[Tensor, " n"]
 ) -> Float[Tensor, "n *dims"]:
-    """Go along the arc from a to b; what is not of equal length has its length blended linearly."""
+    """Go along the arc from a to b; lengths that differ are blended linearly.
+
+    Shares lie in 0..1. What points the same way has no arc, and is blended linearly altogether.
+    """
     flat_a, flat_b = a.flatten(1), b.flatten(1)
     length_a, length_b = flat_a.norm(dim=1, keepdim=True), flat_b.norm(dim=1, keepdim=True)
     unit_a, unit_b = flat_a / length_a, flat_b / length_b
     angle = (unit_a * unit_b).sum(1, keepdim=True).clamp(-1, 1).acos()
     part = share[:, None]
-    if (angle < 1e-4).all():
-        return torch.lerp(flat_a, flat_b, part).unflatten(1, a.shape[1:])
-    turned = ((1 - part) * angle).sin() / angle.sin() * unit_a + (part * angle).sin() / angle.sin() * unit_b
-    return (torch.lerp(length_a, length_b, part) * turned).unflatten(1, a.shape[1:])
+    turned = (((1 - part) * angle).sin() * unit_a + (part * angle).sin() * unit_b) / angle.sin()
+    arc = torch.lerp(length_a, length_b, part) * turned
+    return torch.where(angle < LEAST_ANGLE, torch.lerp(flat_a, flat_b, part), arc).unflatten(1, a.shape[1:])
+
+
+def _finished(unclip: UnClip, latents: Latents, *, eta: float = 0.0, seed: int) -> list[Image.Image]:
+    """Draw latents and enlarge what comes of them."""
+    small = decoded(unclip, latents, eta=eta, seed=seed)
+    return unclip.finished(small, latents.embedding.cpu(), seed=seed)
 
 
 def _unguided(unclip: UnClip, embedding: Float[Tensor, "n d"]) -> Denoiser:

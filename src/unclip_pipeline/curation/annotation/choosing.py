@@ -148,8 +148,6 @@ def guessed_chance(
     A linear probe learns the rule's answers on one half and speaks of the other, and the other way round:
     what the rule gets wrong by its words or its threshold stands out among pictures that look alike.
     """
-    from sklearn.linear_model import LogisticRegression
-
     random = seeded_numpy(seed, "guessed_chance")
     half = random.permutation(len(answers)) % 2 == 0
     chance = np.full(len(answers), answers.mean() if len(answers) else 0.0)
@@ -158,9 +156,7 @@ def guessed_chance(
         rows = np.sort(random.permutation(rows)[:LEARNT_FROM])
         if min(answers[rows].sum(), (~answers[rows]).sum()) < FEWEST:
             continue
-        table = vectors * np.float32(np.sqrt(vectors.shape[1]))
-        model = LogisticRegression(C=0.1, solver="newton-cholesky").fit(table[rows], answers[rows])
-        chance[speak] = model.predict_proba(table[speak])[:, 1]
+        chance[speak] = learnt_chance(answers[rows], vectors[rows], vectors[speak])
     return chance
 
 
@@ -169,7 +165,7 @@ def learnt_chance(
     known: Float32[np.ndarray, "m d"],
     vectors: Float32[np.ndarray, "n d"],
 ) -> Float[np.ndarray, " n"]:
-    """Guess from a few labels, too few to judge by, what else may show their concept."""
+    """Guess from answers, too few or too rough to judge by, what else may show their concept."""
     from sklearn.linear_model import LogisticRegression
 
     scale = np.float32(np.sqrt(vectors.shape[1]))

@@ -10,7 +10,9 @@ from unclip_pipeline.corpus.embeddings import Embeddings
 from unclip_pipeline.corpus.vectors import unit
 from unclip_pipeline.curation.annotation.labels import Labels
 from unclip_pipeline.curation.calibration import CalibrationConfig, Vectors, calibrate
-from unclip_pipeline.curation.rules import FilterConfig, mentions
+from unclip_pipeline.curation.captions import mentions
+from unclip_pipeline.curation.filter_config import FilterConfig
+from unclip_pipeline.curation.rules import rule_of_concept
 
 
 def concept_scores(facts: pd.DataFrame, config: FilterConfig) -> dict[str, Float[np.ndarray, "n _"]]:
@@ -34,14 +36,8 @@ def said(facts: pd.DataFrame, name: str, config: FilterConfig) -> Bool[np.ndarra
 
 def ruled(facts: pd.DataFrame, name: str, config: FilterConfig) -> Bool[np.ndarray, " n"]:
     """Answer a concept's rule as it is without any label: by prompts and words."""
-    concept = config.active_concepts[name]
-    found = said(facts, name, config)
-    if concept.prompts:
-        seen = facts[f"score_{name}"].to_numpy() > concept.max_evidence
-        if concept.neutral_prompts:
-            seen &= facts[f"margin_{name}"].to_numpy() > concept.min_margin
-        found = found | seen
-    return found
+    rule = rule_of_concept(name, config.active_concepts[name])
+    return rule.answer(facts, config).to_numpy(bool)
 
 
 def add_probes(

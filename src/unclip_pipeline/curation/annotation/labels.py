@@ -40,10 +40,7 @@ def read_labels(folder: Path, known_uids: Collection[str]) -> Labels:
     files = [path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES]
     exports = [read_export(path) for path in files]
     set_aside = sum((export.set_aside for export in exports), Counter())
-    answers = pd.DataFrame(
-        [answer for export in exports for answer in export.answers], columns=Answer._fields
-    )
-    answers = answers.astype({"answer": bool, "inclusion_probability": float, "round": np.int64})
+    answers = answer_table(answer for export in exports for answer in export.answers)
     _check_known(answers, frozenset(known_uids), folder)
     latest = answers.sort_values(["updated_at", "file"], kind="stable")
     latest = latest.drop_duplicates(["uid", "concept", "annotator"], keep="last")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from unclip_pipeline.cards import html
+from unclip_pipeline.corpus.uids import host_of
 from unclip_pipeline.scraping.harvest import Harvested
-from unclip_pipeline.scraping.harvest.addresses import host_of
 from unclip_pipeline.scraping.harvest.tally import DROPS, RECORDS, Tally
 
 HOSTS_SHOWN = 15

@@ -5,8 +5,9 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from unclip_pipeline.corpus.fates import KEPT
+from unclip_pipeline.corpus.uids import host_of
 from unclip_pipeline.scraping.ledger import PLACEHOLDER
-from unclip_pipeline.scraping.metrics import host_classes, host_of
+from unclip_pipeline.scraping.metrics import host_classes
 
 HOSTS_SHOWN = 15
 CASES_SHOWN = 3  # of each fate

@@ -68,7 +68,7 @@ def resolve(written: str, base: str, max_chars: int) -> tuple[str | None, str | 
     try:
         url = canonical_url(urljoin(base, address))
         parts = urlsplit(url)
-    except (ValueError, UnicodeError):
+    except ValueError:
         return None, "bad_url"
     if parts.scheme not in ("http", "https"):
         return None, "not_http"
@@ -86,14 +86,6 @@ def first_usable(sources: Iterable[str], base: str, max_chars: int) -> tuple[str
             return url, None
         why = why or reason
     return None, why or "no_address"
-
-
-def host_of(url: str) -> str:
-    """Name the host of a URL; empty if it cannot be read."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _as_browsers_read(written: str) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain
 
-from unclip_pipeline.corpus.uids import pair_uid
+from unclip_pipeline.corpus.uids import host_of, pair_uid
 from unclip_pipeline.scraping.config import ScrapeConfig
-from unclip_pipeline.scraping.harvest.addresses import base_of, first_usable, host_of
+from unclip_pipeline.scraping.harvest.addresses import base_of, first_usable
 from unclip_pipeline.scraping.harvest.config import HarvestConfig
 from unclip_pipeline.scraping.harvest.language import Language, language_of
 from unclip_pipeline.scraping.harvest.licences import licence_of

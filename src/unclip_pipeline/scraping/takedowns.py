@@ -1,0 +1,69 @@
+"""What must not be used: read from its list, and held against rows, addresses and bytes."""
+
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from unclip_pipeline.corpus.uids import url_name
+
+TAKEN_DOWN = "scrape.taken_down"
+TAKEDOWN_KINDS = ("url", "uid", "sha256", "host")
+
+
+class Takedowns(NamedTuple):
+    """What must not be used, by canonical URL, uid, sha256 of the bytes or host, with the reason."""
+
+    url: dict[str, str]
+    uid: dict[str, str]
+    sha256: dict[str, str]
+    host: dict[str, str]  # and all that are below it
+
+    def of_address(self, url: str) -> str | None:
+        """Say why a canonical URL must not be asked for; None if it may."""
+        if url in self.url:
+            return self.url[url]
+        hosts = _with_parents(urlsplit(url).hostname or "") if self.host else []
+        return next((self.host[host] for host in hosts if host in self.host), None)
+
+    def of_answer(self, final_url: str | None, sha256: str | None) -> str | None:
+        """Say why what was got must not be used, by the canonical URL that gave it or by its bytes."""
+        reason = self.of_address(final_url) if final_url else None
+        return self.sha256.get(sha256 or "") if reason is None else reason
+
+
+NO_TAKEDOWNS = Takedowns({}, {}, {}, {})
+
+
+def read_takedowns(takedown_list: pd.DataFrame) -> Takedowns:
+    """Check a takedown list and sort it by kind."""
+    missing = {"kind", "value", "reason"} - set(takedown_list.columns)
+    if missing:
+        raise ValueError(f"takedown_list needs the columns kind, value and reason, got no {sorted(missing)}")
+    unknown = sorted(set(takedown_list["kind"]) - set(TAKEDOWN_KINDS))
+    if unknown:
+        raise ValueError(f"takedown_list.kind must be one of {TAKEDOWN_KINDS}, got {unknown}")
+    by_kind: dict[str, dict[str, str]] = {kind: {} for kind in TAKEDOWN_KINDS}
+    for kind, value, reason in takedown_list[["kind", "value", "reason"]].itertuples(index=False, name=None):
+        by_kind[kind][_name(kind, value.strip())] = str(reason)
+    return Takedowns(**by_kind)
+
+
+def _name(kind: str, value: str) -> str:
+    """Spell a value of a takedown list as the rows spell theirs."""
+    if kind == "url":
+        return url_name(value)
+    if kind != "host":
+        return value.lower()
+    host = urlsplit(url_name(f"http://{value.removeprefix('*').strip('.')}/")).hostname
+    if not host or any(sign in value for sign in "/:@?# "):
+        raise ValueError(
+            f"takedown_list.value of a host must be a bare name such as example.org, got {value!r}"
+        )
+    return host
+
+
+def _with_parents(host: str) -> list[str]:
+    """Name a host and every domain that it lies in."""
+    labels = host.rstrip(".").split(".")
+    return [".".join(labels[start:]) for start in range(len(labels))]
