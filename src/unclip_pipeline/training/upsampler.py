@@ -68,7 +68,7 @@ def upsampler_batches(
         rows, generator = rows_at(images_seen), seeded(seed, "upsampler", images_seen)
         picture = pairs.images(rows)
         low_res, low_noise = worsened(shrunk(picture, architecture.low_side_px), config, generator)
-        smooth = F.interpolate(low_res, picture.shape[-2:], mode="bicubic").clamp(-1, 1)
+        smooth = F.interpolate(low_res, picture.shape[-2:], mode="bicubic", antialias=True)
         scale = architecture.side_px // architecture.low_side_px
         both = torch.cat([picture.float() / 127.5 - 1, smooth], 1)
         crops = random_crops(both, config.crop_px, scale, generator)

@@ -12,8 +12,8 @@ def to_float(pixels: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
 
 
 def enlarged(small: Float[Tensor, "b 3 h w"], side_px: int) -> Float[Tensor, "b 3 s s"]:
-    """Bicubic enlargement, the picture that super-resolution starts from."""
-    return F.interpolate(small, (side_px, side_px), mode="bicubic").clamp(-1, 1)
+    """Bicubic enlargement as Pillow's and diffusers', which super-resolution starts from; it may overshoot."""
+    return F.interpolate(small, (side_px, side_px), mode="bicubic", antialias=True)
 
 
 def to_uint8(x: Float[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 3 h w"]:
