@@ -1,4 +1,4 @@
-"""The whole stack for inference: caption, image embedding, small picture, larger picture.
+"""The whole stack for inference: caption, image embedding, small picture, larger pictures.
 
 Each picture's noise is keyed by (seed, stage, caption, how many times that caption came before in the
 call): a batch equals its single pictures, and the same caption n times gives n different ones.
@@ -6,7 +6,7 @@ call): a batch equals its single pictures, and the same caption n times gives n 
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,32 +24,42 @@ from unclip_pipeline.unclip.drawing import draw_embeddings, draw_large, draw_sma
 from unclip_pipeline.unclip.sampling import SamplingConfig
 from unclip_pipeline.weights import Weights, load_weights
 
-PARTS = ("clip", "prior", "decoder", "upsampler")
+PARTS = ("clip", "prior", "decoder")
+CASCADE = ("upsampler",)  # of a bundle that does not name its upsamplers
 
 
 class UnClip:
     """Text to image. Embeddings are un-normalised CLIP vectors; pictures are uint8."""
 
     def __init__(
-        self, encoder: Encoder, prior: Prior, decoder: Unet, upsampler: Unet, sampling: SamplingConfig
+        self,
+        encoder: Encoder,
+        prior: Prior,
+        decoder: Unet,
+        upsamplers: Mapping[str, Unet],
+        sampling: SamplingConfig,
     ) -> None:
-        self.encoder, self.prior, self.decoder, self.upsampler = encoder, prior, decoder, upsampler
+        """Take the parts; the upsamplers by name, from the smallest pictures to the largest."""
+        check_cascade(decoder, upsamplers)
+        self.encoder, self.prior, self.decoder = encoder, prior, decoder
+        self.upsamplers, self._stages = tuple(upsamplers.values()), tuple(upsamplers)
         self.sampling = sampling
         self.small_side_px = decoder.config.side_px
-        self.image_side_px = upsampler.config.side_px
+        self.image_side_px = self.upsamplers[-1].config.side_px
         self.device = next(decoder.parameters()).device
 
     @classmethod
     def from_weights(
         cls,
+        *,
         clip: Weights,
         prior: Weights,
         decoder: Weights,
-        upsampler: Weights,
         sampling: SamplingConfig,
         device: torch.device | None = None,
+        **upsamplers: Weights,
     ) -> "UnClip":
-        """Build the stack; parts trained on different embeddings are refused."""
+        """Build the stack, upsamplers in the order given; parts that do not belong together are refused."""
         device = device or default_device()
         encoder = load_encoder(clip, device)
         for name, part in (("prior", prior), ("decoder", decoder)):
@@ -62,7 +72,7 @@ class UnClip:
             encoder,
             load_prior(prior).to(device),
             load_unet(decoder, "decoder").to(device),
-            load_unet(upsampler, "upsampler").to(device),
+            {name: load_unet(part, "upsampler").to(device) for name, part in upsamplers.items()},
             sampling,
         )
 
@@ -75,7 +85,8 @@ class UnClip:
                 f"{folder} is no model bundle: it has no unclip.json; run `release_model`"
             )
         description = json.loads((folder / "unclip.json").read_text())
-        parts = {name: load_weights(folder / name) for name in PARTS}
+        names = (*PARTS, *description.get("cascade", CASCADE))
+        parts = {name: load_weights(folder / name) for name in names}
         return cls.from_weights(**parts, sampling=SamplingConfig(**description["sampling"]), device=device)
 
     def generate(self, captions: Sequence[str], *, seed: int, negative: str = "") -> list[Image.Image]:
@@ -131,13 +142,20 @@ class UnClip:
     def upsample(
         self, small: UInt8[Tensor, "n 3 s s"], image_embeddings: Float[Tensor, "n d"], *, seed: int
     ) -> UInt8[Tensor, "n 3 S S"]:
-        """Enlarge pictures; the embeddings count only if the network was built to be told them."""
-        places = _places("upsampler", [sha256(picture.numpy().tobytes()).hexdigest() for picture in small])
+        """Enlarge pictures stage by stage; embeddings count only for a network built to be told them.
+
+        All stages name a picture's noise after the small one: how a batch rounds what comes between is no
+        part of the name.
+        """
+        names = [sha256(picture.numpy().tobytes()).hexdigest() for picture in small]
+        places = [_places(stage, names) for stage in self._stages]
         drawn = [torch.empty(0, 3, self.image_side_px, self.image_side_px, dtype=torch.uint8)]
         for rows in _slices(len(small), self.sampling.batch_size):
-            noise = [seeded(seed, *place) for place in places[rows]]
             pictures, embeddings = small[rows].to(self.device), image_embeddings[rows].to(self.device)
-            drawn.append(draw_large(self.upsampler, pictures, embeddings, noise, self.sampling).cpu())
+            for upsampler, own in zip(self.upsamplers, places, strict=True):
+                noise = [seeded(seed, *place) for place in own[rows]]
+                pictures = draw_large(upsampler, pictures, embeddings, noise, self.sampling)
+            drawn.append(pictures.cpu())
         return torch.cat(drawn)
 
     def told(self, captions: Sequence[str]) -> Text:
@@ -147,6 +165,20 @@ class UnClip:
             tokens = self.encoder.text_tokens(captions)
             text = text._replace(hidden=tokens.hidden, mask=tokens.mask)
         return text
+
+
+def check_cascade(decoder: Unet, upsamplers: Mapping[str, Unet]) -> None:
+    """Refuse upsamplers that do not begin where the network below them ends."""
+    if not upsamplers:
+        raise ValueError("a stack needs an upsampler, got none; give at least one after the decoder")
+    below, side_px = "decoder", decoder.config.side_px
+    for name, upsampler in upsamplers.items():
+        if upsampler.config.low_side_px != side_px:
+            raise ValueError(
+                f"{name}.low_side_px must be {below}.side_px, got {upsampler.config.low_side_px} and {side_px}; "
+                "load networks that were trained for one another"
+            )
+        below, side_px = name, upsampler.config.side_px
 
 
 def _places(stage: str, names: Sequence[str]) -> list[tuple[str, str, int]]:

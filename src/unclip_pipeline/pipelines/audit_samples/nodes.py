@@ -24,14 +24,14 @@ def draw(
     clip: Weights,
     prior: Weights,
     decoder: Weights,
-    upsampler: Weights,
     sampling: SamplingConfig,
     audit_samples: AuditSamplesConfig,
     seed: int,
+    **upsamplers: Weights,
 ) -> pd.DataFrame:
     """Draw each prompt many times, one embedding each: choosing the best of several would narrow the shares."""
     plain = replace(sampling, prior_guidance=audit_samples.prior_guidance, prior_samples=1)
-    unclip = UnClip.from_weights(clip, prior, decoder, upsampler, plain)
+    unclip = UnClip.from_weights(clip=clip, prior=prior, decoder=decoder, sampling=plain, **upsamplers)
     drawn = [
         _draw(unclip, word, prompt, audit_samples.samples_per_prompt, seed)
         for word, prompt in progress(audit_samples.prompts.items(), label="audit_samples: drawing")

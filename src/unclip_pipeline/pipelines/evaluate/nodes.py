@@ -22,14 +22,14 @@ def draw(
     clip: Weights,
     prior: Weights,
     decoder: Weights,
-    upsampler: Weights,
     sampling: SamplingConfig,
     evaluate: EvaluateConfig,
     seed: int,
+    **upsamplers: Weights,
 ) -> pd.DataFrame:
     """Draw held-out captions in three ways, and captions of training pictures."""
     released = Dataset.open(dataset)
-    unclip = UnClip.from_weights(clip, prior, decoder, upsampler, sampling)
+    unclip = UnClip.from_weights(clip=clip, prior=prior, decoder=decoder, sampling=sampling, **upsamplers)
     return drawing.draw_samples(
         unclip, released, make_plan(released, evaluate, seed=seed), evaluate, seed=seed
     )
@@ -41,14 +41,14 @@ def measure(
     clip: Weights,
     prior: Weights,
     decoder: Weights,
-    upsampler: Weights,
     sampling: SamplingConfig,
     evaluate: EvaluateConfig,
     seed: int,
+    **upsamplers: Weights,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Measure pictures, embeddings, super-resolution and copies."""
     released = Dataset.open(dataset)
-    unclip = UnClip.from_weights(clip, prior, decoder, upsampler, sampling)
+    unclip = UnClip.from_weights(clip=clip, prior=prior, decoder=decoder, sampling=sampling, **upsamplers)
     plan = make_plan(released, evaluate, seed=seed)
     copies, nearest = measuring.measure_copies(samples, released, plan, unclip.encoder, evaluate)
     figures = {
