@@ -3,13 +3,26 @@
 import unclip_pipeline.clip.open_clip_guard  # noqa: F401
 
 try:
+    import diffusers.pipelines
+    import diffusers.pipelines.deprecated.unclip as unclip_module
     from diffusers import (
         DDIMScheduler,
         DPMSolverMultistepScheduler,
         PriorTransformer,
+        UnCLIPImageVariationPipeline,
+        UnCLIPPipeline,
         UnCLIPScheduler,
         UNet2DConditionModel,
         UNet2DModel,
+    )
+    from diffusers.pipelines.deprecated.unclip import UnCLIPTextProjModel
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPTextConfig,
+        CLIPTextModelWithProjection,
+        CLIPTokenizer,
+        CLIPVisionConfig,
+        CLIPVisionModelWithProjection,
     )
 except ModuleNotFoundError as fault:
     raise ModuleNotFoundError(
@@ -18,10 +31,21 @@ except ModuleNotFoundError as fault:
     ) from fault
 
 __all__ = [
+    "CLIPImageProcessor",
+    "CLIPTextConfig",
+    "CLIPTextModelWithProjection",
+    "CLIPTokenizer",
+    "CLIPVisionConfig",
+    "CLIPVisionModelWithProjection",
     "DDIMScheduler",
     "DPMSolverMultistepScheduler",
     "PriorTransformer",
     "UNet2DConditionModel",
     "UNet2DModel",
+    "UnCLIPImageVariationPipeline",
+    "UnCLIPPipeline",
     "UnCLIPScheduler",
+    "UnCLIPTextProjModel",
+    "diffusers",
+    "unclip_module",
 ]

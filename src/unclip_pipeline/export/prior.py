@@ -5,49 +5,52 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from unclip_pipeline.export.projection import standardising
 from unclip_pipeline.models.prior import OWN_TOKENS, Layer, Prior
 
 
-def prior_to_diffusers(prior: Prior) -> nn.Module:
-    """Build the PriorTransformer that computes what this prior does.
+def prior_to_diffusers(prior: Prior, *, context_length: int | None = None) -> nn.Module:
+    """Build the PriorTransformer that computes what this prior does, of captions of so many tokens at most.
 
     It is told un-normalised text embeddings and works on standardised image embeddings, as ours; what
     standardises the text is folded into its first map. Raises ValueError for a prior it cannot express.
     """
     from unclip_pipeline.export.diffusers_guard import PriorTransformer
 
-    config = prior.config
-    if reasons := why_not_exportable(prior):
+    config, length = prior.config, context_length or prior.config.context_length
+    if reasons := [*config.why_not_exportable(), *why_not_at(prior, length)]:
         raise ValueError(f"this prior is not exportable: {'; '.join(reasons)}")
     other = PriorTransformer(
         num_attention_heads=config.heads,
         attention_head_dim=config.width // config.heads,
         num_layers=config.layers,
         embedding_dim=prior.embedding_width,
-        num_embeddings=config.context_length,
+        num_embeddings=length,
         additional_embeddings=OWN_TOKENS,
         dropout=config.dropout,
     )
-    other.load_state_dict(dict(_renamed(prior)))
+    other.load_state_dict(dict(_renamed(prior, length)))
     return other.eval()
 
 
-def why_not_exportable(prior: Prior) -> list[str]:
-    """List what in this prior a PriorTransformer cannot express; empty when it can."""
+def why_not_at(prior: Prior, context_length: int) -> list[str]:
+    """List why this prior does not fit a text tower of so many tokens; empty when it does."""
     reasons = {
-        "text_tokens off: it reads the caption's token states": not prior.config.text_tokens,
         f"text width {prior.text_width} differs from the embedding's {prior.embedding_width}": (
             prior.config.text_tokens and prior.text_width != prior.embedding_width
+        ),
+        f"context_length {prior.config.context_length} is below the {context_length} tokens captions are padded to": (
+            prior.config.context_length < context_length
         ),
     }
     return [reason for reason, holds in reasons.items() if holds]
 
 
-def _renamed(prior: Prior) -> Iterator[tuple[str, Tensor]]:
-    text_weight = prior.text_in.weight / prior.text_std
-    yield "embedding_proj.weight", text_weight
-    yield "embedding_proj.bias", prior.text_in.bias - text_weight @ prior.text_mean
-    yield "positional_embedding", prior.positions[None]
+def _renamed(prior: Prior, length: int) -> Iterator[tuple[str, Tensor]]:
+    text = standardising(prior.text_in.weight, prior.text_in.bias, prior.text_mean, prior.text_std)
+    yield "embedding_proj.weight", text[0]
+    yield "embedding_proj.bias", text[1]
+    yield "positional_embedding", torch.cat([prior.positions[:length], prior.positions[-OWN_TOKENS:]])[None]
     yield "prd_embedding", prior.query[None, None]
     yield "clip_mean", prior.image_mean[None]
     yield "clip_std", prior.image_std[None]

@@ -47,6 +47,14 @@ class PriorConfig:
                 f"prior needs layers >= 1 and dropout in [0, 1), got {self.layers=}, {self.dropout=}"
             )
 
+    def why_not_exportable(self) -> list[str]:
+        """What in this configuration diffusers' prior cannot express; empty when it can."""
+        reasons = {
+            "text_tokens off: it reads the caption's token states": not self.text_tokens,
+            "schedule linear: its scheduler knows cosine only": self.schedule == "linear",
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
 
 class Text(NamedTuple):
     """What the prior knows of a caption. The embedding is un-normalised; tokens only if it reads them."""

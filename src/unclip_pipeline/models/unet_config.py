@@ -81,5 +81,12 @@ class UnetConfig:
                 self.text_embedding or self.low_side_px
             ),
             "text_tokens off: its decoder attends to the caption": not (self.text_tokens or self.low_side_px),
+            "image_tokens 0: its decoder attends to tokens of the image embedding": (
+                self.image_tokens < 1 and not self.low_side_px
+            ),
+            "attention off at the last level: the middle of its decoder attends": not (
+                self.attention[-1] or self.low_side_px
+            ),
+            "attention: its super-resolution has none": any(self.attention) and self.low_side_px > 0,
         }
         return [reason for reason, holds in reasons.items() if holds]
