@@ -49,9 +49,14 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 
 def load_pipeline(name: str) -> Pipeline:
-    """Import one pipeline; its nodes carry its name as a tag, which names their DVC stage and MLflow run."""
+    """Import one pipeline; its nodes carry its name as a tag, which names their DVC stage and MLflow run.
+
+    As their namespace it makes one box of them in Kedro-Viz.
+    """
     package = import_module(f"unclip_pipeline.pipelines.{name}")
-    return Pipeline(package.create_pipeline(), tags=[name])
+    return Pipeline(
+        package.create_pipeline(), tags=[name], namespace=name, prefix_datasets_with_namespace=False
+    )
 
 
 def total(pipelines: Iterable[Pipeline]) -> Pipeline:

@@ -174,14 +174,14 @@ def test_a_chain_from_a_crawl_begins_with_the_harvest_and_a_chain_from_urls_has_
     registered = register_pipelines()
     from_crawl, from_urls = registered[FROM_CRAWL], registered[FROM_URLS]
     assert {node.name for node in from_crawl.nodes} - {node.name for node in from_urls.nodes} == {
-        "collect_images"
+        "harvest.collect_images"
     }
     assert "url_list" in from_urls.inputs() and "crawl" not in from_urls.inputs()
     assert {
         "url_list",
         "harvested_url_list",
     } & from_crawl.inputs() == set() and "crawl" in from_crawl.inputs()
-    (fetch,) = (node for node in from_crawl.nodes if node.name == "fetch")
+    (fetch,) = (node for node in from_crawl.nodes if node.name == "scrape.fetch")
     assert "harvested_url_list" in fetch.inputs and fetch.tags == {"scrape"}
 
 
