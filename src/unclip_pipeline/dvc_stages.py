@@ -15,7 +15,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
 
-from unclip_pipeline.pipeline_registry import PIPELINES, load_pipeline
+from unclip_pipeline.pipeline_registry import PIPELINES, load_pipeline, package_of
 
 HEADER = "# Written by `kedro dvc-sync` from the registry and the catalog. Do not edit.\n"
 PACKAGE = "unclip_pipeline"
@@ -88,7 +88,7 @@ def parameter_owners(project: Path) -> dict[str, str]:
 def source_closure(name: str, project: Path) -> list[str]:
     """Follow first-party imports from a pipeline's package; nothing is imported, torch least of all."""
     source = project / "src"
-    waiting = sorted((source / PACKAGE / "pipelines" / name).glob("*.py"))
+    waiting = sorted((source / PACKAGE / "pipelines" / package_of(name)).glob("*.py"))
     waiting.append(source / PACKAGE / "datasets" / "__init__.py")
     seen: set[Path] = set()
     while waiting:

@@ -1,12 +1,20 @@
-"""The table of contents: every pipeline in running order."""
+"""The table of contents: every pipeline in running order.
+
+Only super-resolution is read from the configuration: `upsampler` is one stage, and each entry of the parameter
+section `cascade` one more, with a pipeline `train_<stage>` of its own.
+"""
 
 from collections.abc import Iterable
 from functools import reduce
 from importlib import import_module
 from operator import add
 
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines as project_pipelines
 from kedro.pipeline import Pipeline
+
+from unclip_pipeline.training.cascade import FIRST, check_cascade
 
 PIPELINES: dict[str, str] = {
     "render_world": "render the embedded miniature web with its planted truth",
@@ -28,6 +36,7 @@ PIPELINES: dict[str, str] = {
     "scorecard": "compare every stage with the planted truth (embedded world only)",
     "report": "one page with everything",
 }
+_ONE_STAGE = dict(PIPELINES)
 EMBEDDED_WORLD_ONLY = frozenset({"render_world", "scorecard"})
 FROM_URLS = "from_urls"
 """The whole chain on a URL list of one's own: every pipeline but the embedded world's two and the harvest."""
@@ -53,10 +62,40 @@ def load_pipeline(name: str) -> Pipeline:
 
     As their namespace it makes one box of them in Kedro-Viz.
     """
-    package = import_module(f"unclip_pipeline.pipelines.{name}")
-    return Pipeline(
-        package.create_pipeline(), tags=[name], namespace=name, prefix_datasets_with_namespace=False
-    )
+    package = import_module(f"unclip_pipeline.pipelines.{package_of(name)}")
+    pipeline = package.create_pipeline(stage=name.removeprefix("train_"), cascade=cascade())
+    return Pipeline(pipeline, tags=[name], namespace=name, prefix_datasets_with_namespace=False)
+
+
+def package_of(name: str) -> str:
+    """Name the package that makes a pipeline: one makes the trainings of all super-resolution stages."""
+    return f"train_{FIRST}" if name in {f"train_{stage}" for stage in cascade()} else name
+
+
+def cascade() -> tuple[str, ...]:
+    """Name the super-resolution stages, from the smallest pictures to the largest."""
+    trainings = [name for name in PIPELINES if name.startswith(f"train_{FIRST}")]
+    return tuple(name.removeprefix("train_") for name in trainings)
+
+
+def use_cascade(further: Iterable[str]) -> None:
+    """Write these super-resolution stages into the table, after the first."""
+    PIPELINES.clear()
+    for name, what in _ONE_STAGE.items():
+        PIPELINES[name] = what
+        if name == f"train_{FIRST}":
+            PIPELINES.update({f"train_{stage}": "learn to enlarge what comes before" for stage in further})
+
+
+class CascadeHook:
+    """Make the table that of the environment whose configuration is loaded, before any pipeline is."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Read the section `cascade`; networks that do not fit one another stop here."""
+        parameters = context.config_loader["parameters"]
+        check_cascade(parameters)
+        use_cascade(parameters.get("cascade") or {})
 
 
 def total(pipelines: Iterable[Pipeline]) -> Pipeline:

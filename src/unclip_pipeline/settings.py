@@ -23,10 +23,11 @@ from unclip_pipeline.hooks import (  # noqa: E402  the switches above come befor
     RunTreeHook,
     StageLineHook,
 )
+from unclip_pipeline.pipeline_registry import CascadeHook  # noqa: E402
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
 }
-HOOKS = (ConfigurationHook(), RunTreeHook(), DemoWebHook(), StageLineHook())
+HOOKS = (CascadeHook(), ConfigurationHook(), RunTreeHook(), DemoWebHook(), StageLineHook())

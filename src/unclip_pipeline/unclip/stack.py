@@ -19,6 +19,7 @@ from unclip_pipeline.clip.encoder import Encoder, load_encoder
 from unclip_pipeline.models.prior import Prior, Text, load_prior
 from unclip_pipeline.models.unet import Unet, load_unet
 from unclip_pipeline.seeds import seeded
+from unclip_pipeline.training.cascade import check_sides
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.unclip.drawing import draw_embeddings, draw_large, draw_small
 from unclip_pipeline.unclip.sampling import SamplingConfig
@@ -40,7 +41,9 @@ class UnClip:
         sampling: SamplingConfig,
     ) -> None:
         """Take the parts; the upsamplers by name, from the smallest pictures to the largest."""
-        check_cascade(decoder, upsamplers)
+        if not upsamplers:
+            raise ValueError("a stack needs an upsampler, got none; give at least one after the decoder")
+        check_sides(decoder.config, {name: upsampler.config for name, upsampler in upsamplers.items()})
         self.encoder, self.prior, self.decoder = encoder, prior, decoder
         self.upsamplers, self._stages = tuple(upsamplers.values()), tuple(upsamplers)
         self.sampling = sampling
@@ -165,20 +168,6 @@ class UnClip:
             tokens = self.encoder.text_tokens(captions)
             text = text._replace(hidden=tokens.hidden, mask=tokens.mask)
         return text
-
-
-def check_cascade(decoder: Unet, upsamplers: Mapping[str, Unet]) -> None:
-    """Refuse upsamplers that do not begin where the network below them ends."""
-    if not upsamplers:
-        raise ValueError("a stack needs an upsampler, got none; give at least one after the decoder")
-    below, side_px = "decoder", decoder.config.side_px
-    for name, upsampler in upsamplers.items():
-        if upsampler.config.low_side_px != side_px:
-            raise ValueError(
-                f"{name}.low_side_px must be {below}.side_px, got {upsampler.config.low_side_px} and {side_px}; "
-                "load networks that were trained for one another"
-            )
-        below, side_px = name, upsampler.config.side_px
 
 
 def _places(stage: str, names: Sequence[str]) -> list[tuple[str, str, int]]:

@@ -1,27 +1,30 @@
 """From a dataset version and trained weights to samples, their measures and what they come nearest to."""
 
+from collections.abc import Sequence
+
 from kedro.pipeline import Node, Pipeline
 
 from unclip_pipeline.pipelines.evaluate.nodes import draw, measure, report
+from unclip_pipeline.training.cascade import FIRST
 
-STACK = {
+PARTS = {
     "clip": "clip_weights",
     "prior": "prior_weights",
     "decoder": "decoder_weights",
-    "upsampler": "upsampler_weights",
     "sampling": "params:sampling",
 }
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline(*, cascade: Sequence[str] = (FIRST,), **kwargs: object) -> Pipeline:
     """Draw, measure, show."""
     protocol = {"dataset": "dataset", "evaluate": "params:evaluate", "seed": "params:seed"}
+    stack = PARTS | {stage: f"{stage}_weights" for stage in cascade}
     return Pipeline(
         [
-            Node(draw, inputs={**STACK, **protocol}, outputs="samples", name="draw_samples"),
+            Node(draw, inputs={**stack, **protocol}, outputs="samples", name="draw_samples"),
             Node(
                 measure,
-                inputs={"samples": "samples", **STACK, **protocol},
+                inputs={"samples": "samples", **stack, **protocol},
                 outputs=["evaluate_metrics", "nearest_training"],
                 name="measure_samples",
             ),

@@ -35,6 +35,7 @@ def write_bundle(
     description = {
         "format": 1,
         **facts,
+        "cascade": [name for name, part in parts.items() if part.config["kind"] == "upsampler"],
         "sampling": asdict(sampling),
         "weights": {name: weights_digest(weights.tensors) for name, weights in parts.items()},
     }

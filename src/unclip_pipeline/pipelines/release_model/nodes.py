@@ -59,26 +59,32 @@ def bundle(
     clip: Weights,
     prior: Weights,
     decoder: Weights,
-    upsampler: Weights,
     sampling: SamplingConfig,
     release: ReleaseConfig,
     dataset: Path,
     ledger: pd.DataFrame,
     gates: pd.DataFrame,
-    **measured: dict[str, Any],
+    evaluate_metrics: dict[str, Any],
+    audit_samples_metrics: dict[str, Any],
+    audit_data_metrics: dict[str, Any],
+    **upsamplers: Weights,
 ) -> Path:
     """Write weights, sampling settings and model card to one folder."""
-    parts = {"clip": clip, "prior": prior, "decoder": decoder, "upsampler": upsampler}
+    parts = {"clip": clip, "prior": prior, "decoder": decoder, **upsamplers}
     released = Dataset.open(dataset)
     facts = ModelFacts(
         name=release.name,
         dataset_version=released.version,
         embedder_id=released.embedder_id,
         code_revision=code_revision(),
-        picture_side_px=upsampler.config["architecture"]["side_px"],
+        picture_side_px=max(one.config["architecture"]["side_px"] for one in upsamplers.values()),
         parts=bundles.parts_table(parts),
     )
-    metrics = {name.removesuffix("_metrics"): figures for name, figures in measured.items()}
+    metrics = {
+        "evaluate": evaluate_metrics,
+        "audit_samples": audit_samples_metrics,
+        "audit_data": audit_data_metrics,
+    }
     card = model_card(facts, metrics, ledger["fate"].value_counts().to_dict(), gates)
     named = ("name", "dataset_version", "embedder_id", "code_revision")
     return bundles.write_bundle(target, parts, sampling, {name: getattr(facts, name) for name in named}, card)

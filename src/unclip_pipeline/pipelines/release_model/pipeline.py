@@ -1,14 +1,16 @@
 """From trained weights and what was measured to a registered model: gates, bundle, registry."""
 
+from collections.abc import Sequence
+
 from kedro.pipeline import Node, Pipeline
 
 from unclip_pipeline.pipelines.release_model.nodes import bundle, hold_gates, register_model
+from unclip_pipeline.training.cascade import FIRST
 
-STACK = {
+PARTS = {
     "clip": "clip_weights",
     "prior": "prior_weights",
     "decoder": "decoder_weights",
-    "upsampler": "upsampler_weights",
 }
 MEASURED = {
     "evaluate": "evaluate_metrics",
@@ -17,7 +19,7 @@ MEASURED = {
 }
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline(*, cascade: Sequence[str] = (FIRST,), **kwargs: object) -> Pipeline:
     """Stop at a failed gate before anything is written."""
     return Pipeline(
         [
@@ -31,13 +33,14 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 bundle,
                 inputs={
                     "target": "model_bundle_target",
-                    **STACK,
+                    **PARTS,
                     "sampling": "params:sampling",
                     "release": "params:release_model",
                     "dataset": "dataset",
                     "ledger": "ledger",
                     "gates": "release_gates",
-                    **{f"{stage}_metrics": name for stage, name in MEASURED.items()},
+                    **{name: name for name in MEASURED.values()},
+                    **{stage: f"{stage}_weights" for stage in cascade},
                 },
                 outputs="model_bundle",
                 name="write_bundle",

@@ -11,23 +11,6 @@ from unclip_pipeline.cards.overview import Origin, overview_page
 from unclip_pipeline.corpus.released import Dataset
 from unclip_pipeline.provenance import code_revision
 
-TRAININGS = ("train_clip", "train_prior", "train_decoder", "train_upsampler")
-MEASURED = (
-    "scrape",
-    "train_clip",
-    "filter",
-    "annotate",
-    "deduplicate",
-    "audit_data",
-    "release_dataset",
-    "train_prior",
-    "train_decoder",
-    "train_upsampler",
-    "evaluate",
-    "audit_samples",
-    "release_model",
-    "scorecard",
-)
 PICTURE_SIDE_PX = 64
 
 
@@ -37,9 +20,9 @@ def write_report(
     samples: pd.DataFrame,
     nearest_training: pd.DataFrame,
     seed: int,
-    *stages: Any,
+    **stages: Any,
 ) -> str:
-    """Put the run on one page; `stages` are the histories of TRAININGS, then the metrics of MEASURED."""
+    """Put the run on one page; `stages` are `<stage>_history` and `<stage>_metrics`, in running order."""
     released = Dataset.open(dataset)
     return overview_page(
         Origin(released.version, released.embedder_id, code_revision(), seed),
@@ -47,6 +30,10 @@ def write_report(
         samples=samples,
         nearest=nearest_training,
         pictures_by_uid=dataset_pictures(released, uids_shown(samples, nearest_training), PICTURE_SIDE_PX),
-        histories=dict(zip(TRAININGS, stages[: len(TRAININGS)], strict=True)),
-        metrics=dict(zip(MEASURED, stages[len(TRAININGS) :], strict=True)),
+        histories=_of_kind(stages, "_history"),
+        metrics=_of_kind(stages, "_metrics"),
     )
+
+
+def _of_kind(stages: dict[str, Any], ending: str) -> dict[str, Any]:
+    return {name.removesuffix(ending): value for name, value in stages.items() if name.endswith(ending)}

@@ -1,31 +1,33 @@
-"""From the dataset version to super-resolution."""
+"""From the dataset version to one stage of super-resolution."""
 
 from kedro.pipeline import Node, Pipeline
 
 from unclip_pipeline.pipelines.train_upsampler.nodes import discard_checkpoints, train_upsampler
+from unclip_pipeline.training.cascade import FIRST
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
-    """Train and validate, then drop the rolling checkpoints."""
+def create_pipeline(*, stage: str = FIRST, **kwargs: object) -> Pipeline:
+    """Train and validate one stage, then drop the rolling checkpoints."""
+    first = stage == FIRST
     return Pipeline(
         [
             Node(
                 train_upsampler,
                 inputs={
                     "dataset": "dataset",
-                    "scratch": "train_upsampler_scratch",
-                    "architecture": "params:upsampler",
-                    "config": "params:train_upsampler",
+                    "scratch": f"train_{stage}_scratch",
+                    "architecture": "params:upsampler" if first else f"params:cascade.{stage}.network",
+                    "config": "params:train_upsampler" if first else f"params:cascade.{stage}.training",
                     "seed": "params:seed",
                 },
-                outputs=["upsampler_weights", "train_upsampler_metrics", "train_upsampler_history"],
-                name="train_upsampler",
+                outputs=[f"{stage}_weights", f"train_{stage}_metrics", f"train_{stage}_history"],
+                name=f"train_{stage}",
             ),
             Node(
                 discard_checkpoints,
-                inputs=["upsampler_weights", "train_upsampler_scratch"],
+                inputs=[f"{stage}_weights", f"train_{stage}_scratch"],
                 outputs=None,
-                name="discard_upsampler_checkpoints",
+                name=f"discard_{stage}_checkpoints",
             ),
         ]
     )

@@ -1,0 +1,113 @@
+"""Any number of super-resolution stages by configuration alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unclip_pipeline.pipeline_registry import (
+    FROM_URLS,
+    PIPELINES,
+    cascade,
+    load_pipeline,
+    package_of,
+    register_pipelines,
+    use_cascade,
+)
+from unclip_pipeline.training.cascade import check_cascade
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def two_stages() -> Iterator[None]:
+    use_cascade(["upsampler_1024"])
+    yield
+    use_cascade([])
+
+
+def parameters(**further: dict[str, Any]) -> dict[str, Any]:
+    """A decoder of 32 px and an upsampler to 64 px, with further stages after it."""
+    plain = {"channels": [16, 16], "attention": [False, False], "head_width": 16}
+    return {
+        "decoder": {"side_px": 32, **plain},
+        "upsampler": {"side_px": 64, "low_side_px": 32, **plain},
+        "cascade": {
+            stage: {"network": {**plain, **network}, "training": {"images": 100}}
+            for stage, network in further.items()
+        },
+    }
+
+
+def test_one_stage_leaves_the_names_as_they_are() -> None:
+    assert cascade() == ("upsampler",)
+    training = load_pipeline("train_upsampler")
+    assert training.all_outputs() == {
+        "upsampler_weights",
+        "train_upsampler_metrics",
+        "train_upsampler_history",
+    }
+    assert {"params:upsampler", "params:train_upsampler"} <= training.inputs()
+
+
+@pytest.mark.usefixtures("two_stages")
+def test_a_second_stage_is_trained_by_a_pipeline_of_its_own_after_the_first() -> None:
+    order = list(PIPELINES)
+    assert order[order.index("train_upsampler") + 1] == "train_upsampler_1024"
+    training = load_pipeline("train_upsampler_1024")
+    assert training.all_outputs() == {
+        "upsampler_1024_weights",
+        "train_upsampler_1024_metrics",
+        "train_upsampler_1024_history",
+    }
+    parts = {f"params:cascade.upsampler_1024.{part}" for part in ("network", "training")}
+    assert parts <= training.inputs() and "params:upsampler" not in training.inputs()
+    assert package_of("train_upsampler_1024") == "train_upsampler"
+    assert {tag for node in training.nodes for tag in node.tags} == {"train_upsampler_1024"}
+
+
+@pytest.mark.usefixtures("two_stages")
+def test_whoever_draws_or_reports_reads_every_stage() -> None:
+    for name in ("evaluate", "audit_samples", "release_model"):
+        assert {"upsampler_weights", "upsampler_1024_weights"} <= load_pipeline(name).inputs(), name
+    assert {"train_upsampler_1024_metrics", "train_upsampler_1024_history"} <= load_pipeline(
+        "report"
+    ).inputs()
+    whole = register_pipelines()[FROM_URLS]
+    assert "upsampler_1024_weights" in whole.all_outputs() and "upsampler_1024_weights" not in whole.inputs()
+
+
+def test_stages_that_fit_one_another_pass() -> None:
+    check_cascade(parameters())
+    check_cascade(
+        parameters(
+            upsampler_128={"side_px": 128, "low_side_px": 64},
+            upsampler_512={"side_px": 512, "low_side_px": 128},
+        )
+    )
+
+
+def test_a_stage_that_does_not_begin_where_the_one_below_ends_is_named() -> None:
+    wrong = parameters(upsampler_1024={"side_px": 1024, "low_side_px": 256})
+    said = r"cascade\.upsampler_1024\.network\.low_side_px must be upsampler\.side_px, got 256 and 64"
+    with pytest.raises(ValueError, match=said):
+        check_cascade(wrong)
+    wrong = parameters()
+    wrong["upsampler"]["low_side_px"] = 16
+    with pytest.raises(ValueError, match=r"upsampler\.low_side_px must be decoder\.side_px, got 16 and 32"):
+        check_cascade(wrong)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [{"big": {"network": {}, "training": {}}}, {"upsampler_9": {"netwrok": {}, "training": {}}}],
+)
+def test_a_stage_by_another_name_or_with_other_parts_is_refused(section: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="each with its network and its training"):
+        check_cascade(parameters() | {"cascade": section})
+
+
+def test_a_network_that_cannot_be_built_is_named() -> None:
+    with pytest.raises(ValueError, match=r"cascade\.upsampler_128\.network: .*side_pxx"):
+        check_cascade(parameters(upsampler_128={"side_pxx": 128, "low_side_px": 64}))
