@@ -6,7 +6,14 @@ import torch
 from kedro.io import DatasetError
 
 from unclip_pipeline.corpus.files import atomic_folder
-from unclip_pipeline.datasets import AtomicDataset, FolderDataset, FolderTargetDataset, WeightsDataset
+from unclip_pipeline.corpus.places import RemoteFolder
+from unclip_pipeline.datasets import (
+    AtomicDataset,
+    FolderDataset,
+    FolderTargetDataset,
+    ReleasedDataset,
+    WeightsDataset,
+)
 from unclip_pipeline.weights import Weights
 
 
@@ -51,3 +58,25 @@ def test_weights_go_through_the_catalog(tmp_path: Path) -> None:
     assert not dataset.exists()
     dataset.save(Weights({"w": torch.ones(2)}, {"kind": "prior"}))
     assert dataset.load().config == {"kind": "prior"}
+
+
+def test_a_dataset_version_is_a_folder_or_a_place_elsewhere(tmp_path: Path) -> None:
+    near = ReleasedDataset(filepath=str(tmp_path / "dataset"))
+    with pytest.raises(DatasetError, match="not a finished folder"):
+        near.load()
+    with atomic_folder(tmp_path / "dataset"):
+        pass
+    near.save(tmp_path / "dataset")
+    assert near.load() == tmp_path / "dataset"
+    far = ReleasedDataset(
+        filepath="s3://b/d",
+        cache=str(tmp_path),
+        cache_gb=2,
+        credentials={"key": "k"},
+        fs_args={"anon": False},
+    )
+    assert far.load() == RemoteFolder(
+        url="s3://b/d", cache=tmp_path, cache_gb=2, options={"anon": False, "key": "k"}
+    )
+    with pytest.raises(DatasetError, match="only read"):
+        far.save(tmp_path / "dataset")

@@ -1,7 +1,8 @@
 """The dataset version: what every later stage trains on, by random access and in a replayable order.
 
 A folder with `shards/*.tar` (image, caption, metadata and both CLIP embeddings of each sample side by
-side), `index.parquet` (where each of them lies) and `dataset.json` (version, embedder, counts).
+side), `index.parquet` (where each of them lies) and `dataset.json` (version, embedder, counts). It is read
+where it lies: on this disk, or on any filesystem that fsspec knows.
 """
 
 import hashlib
@@ -17,9 +18,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float16, Float32, Int, UInt8
 
-from unclip_pipeline.corpus.files import atomic_path, is_complete
-from unclip_pipeline.corpus.images import decode_rgb, to_square
+from unclip_pipeline.corpus.files import atomic_path
+from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb, to_square
+from unclip_pipeline.corpus.places import DatasetPlace
+from unclip_pipeline.corpus.shard_bytes import ShardBytes
 from unclip_pipeline.corpus.shards import Sample, write_shard
+from unclip_pipeline.corpus.version_files import files_of
 from unclip_pipeline.seeds import seeded_numpy
 
 SPLITS = ("train", "heldout")
@@ -37,25 +41,29 @@ class ReleasedPair(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset version on disk; rows are numbers in the order of `index`."""
+    """A dataset version; rows are numbers in the order of `index`. Threads may share it."""
 
-    folder: Path
+    shards: ShardBytes
+    shard_names: tuple[str, ...]
     index: pd.DataFrame
     version: str
     embedder_id: str
     embedding_width: int
 
     @classmethod
-    def open(cls, folder: Path) -> "Dataset":
+    def open(cls, place: DatasetPlace) -> "Dataset":
         """Open a complete dataset version; a missing shard or mark is an error that names it."""
-        if not is_complete(folder):
-            raise FileNotFoundError(f"{folder} is no complete dataset version; run `release_dataset` again")
-        facts = json.loads((folder / "dataset.json").read_text())
-        index = pd.read_parquet(folder / "index.parquet")
-        for shard in facts["shards"]:
-            if not _shard_path(folder, shard).is_file():
-                raise FileNotFoundError(f"{folder} lacks shard {shard}.tar; run `release_dataset` again")
-        return cls(folder, index, facts["version"], facts["embedder_id"], facts["embedding_width"])
+        files = files_of(place)
+        if not files.is_complete():
+            raise FileNotFoundError(f"{place} is no complete dataset version; run `release_dataset` again")
+        facts = dataset_facts(place)
+        index = pd.read_parquet(io.BytesIO(files.read_bytes("index.parquet")))
+        if len(index) != facts["rows"]:
+            raise ValueError(
+                f"index.parquet of {place} has {len(index)} rows, {facts['rows']} in dataset.json; copy it again"
+            )
+        shards, names = files.shards(facts["shards"]), tuple(facts["shards"])
+        return cls(shards, names, index, facts["version"], facts["embedder_id"], facts["embedding_width"])
 
     def __len__(self) -> int:
         return len(self.index)
@@ -80,56 +88,54 @@ class Dataset:
 
     def images(self, rows: Int[np.ndarray, " b"], side_px: int) -> UInt8[np.ndarray, "b 3 s s"]:
         """Decode the images of these rows, cropped to the centre square and resized."""
-        pixels = np.empty((len(rows), side_px, side_px, 3), np.uint8)
+        pixels = np.empty((len(rows), 3, side_px, side_px), np.uint8)
         for place, data in enumerate(self.image_bytes(rows)):
-            pixels[place] = to_square(decode_rgb(data), side_px)
-        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+            try:
+                pixels[place] = to_square(decode_rgb(data), side_px).transpose(2, 0, 1)
+            except ImageDecodeError as fault:
+                raise ImageDecodeError(f"the picture of {self.uids(rows)[place]}: {fault}") from fault
+        return pixels
 
     def image_bytes(self, rows: Int[np.ndarray, " b"]) -> list[bytes]:
         """Read the images of these rows as they were fetched."""
-        columns = self._columns
-        return [
-            self._maps[columns["shard"][row]][start : start + columns["image_size"][row]].tobytes()
-            for row, start in zip(rows, columns["image_offset"][rows], strict=True)
-        ]
+        return self._read(rows, "image_offset", self._columns["image_size"][rows])
 
     def image_embeddings(self, rows: Int[np.ndarray, " b"]) -> Float32[np.ndarray, "b d"]:
         """Read the un-normalised CLIP image embeddings of these rows."""
-        return self._vectors("image_embedding_offset", rows)
+        return self._vectors(rows, "image_embedding_offset")
 
     def text_embeddings(self, rows: Int[np.ndarray, " b"]) -> Float32[np.ndarray, "b d"]:
         """Read the un-normalised CLIP text embeddings of these rows."""
-        return self._vectors("text_embedding_offset", rows)
+        return self._vectors(rows, "text_embedding_offset")
 
-    def _vectors(self, offset: str, rows: Int[np.ndarray, " b"]) -> Float32[np.ndarray, "b d"]:
-        width = 2 * self.embedding_width  # bytes of one half-precision vector
-        starts, shards = self._columns[offset][rows], self._columns["shard"][rows]
-        raw = np.empty((len(rows), width), np.uint8)
-        for shard in np.unique(shards):
-            here = shards == shard
-            raw[here] = self._maps[shard][starts[here, None] + np.arange(width)]
-        return raw.view("<f2").astype(np.float32)
+    def _vectors(self, rows: Int[np.ndarray, " b"], offset: str) -> Float32[np.ndarray, "b d"]:
+        sizes = np.full(len(rows), 2 * self.embedding_width)  # bytes of half-precision numbers
+        raw = b"".join(self._read(rows, offset, sizes))
+        return np.frombuffer(raw, "<f2").reshape(len(rows), self.embedding_width).astype(np.float32)
+
+    def _read(self, rows: Int[np.ndarray, " b"], offset: str, sizes: Int[np.ndarray, " b"]) -> list[bytes]:
+        pieces = self.shards.read(self.shard_of[rows], self._columns[offset][rows], sizes)
+        for row, piece, size in zip(rows, pieces, sizes, strict=True):
+            if len(piece) != size:
+                raise ValueError(
+                    f"the shard of {self.index['uid'][row]} ends before its sample; copy the dataset version again"
+                )
+        return pieces
+
+    @cached_property
+    def shard_of(self) -> Int[np.ndarray, " n"]:
+        """The number of the shard that holds each row."""
+        return pd.Index(self.shard_names).get_indexer(self.index["shard"])
 
     @cached_property
     def _columns(self) -> dict[str, np.ndarray]:
-        names = ("shard", "image_offset", "image_size", "image_embedding_offset", "text_embedding_offset")
+        names = ("image_offset", "image_size", "image_embedding_offset", "text_embedding_offset")
         return {name: self.index[name].to_numpy() for name in names}
 
-    @cached_property
-    def _maps(self) -> "_ShardMaps":
-        return _ShardMaps(self.folder)
 
-
-class _ShardMaps(dict[str, np.ndarray]):
-    """Memory maps of the shards, each opened when it is first read."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-
-    def __missing__(self, shard: str) -> np.ndarray:
-        self[shard] = np.memmap(_shard_path(self.folder, shard), dtype=np.uint8, mode="r")
-        return self[shard]
+def dataset_facts(place: DatasetPlace) -> dict[str, Any]:
+    """Read the facts of `dataset.json`."""
+    return json.loads(files_of(place).read_bytes("dataset.json"))
 
 
 def epoch_order(weights: Float[np.ndarray, " n"], *, seed: int, epoch: int) -> Int[np.ndarray, " n"]:

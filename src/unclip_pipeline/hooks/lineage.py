@@ -5,20 +5,27 @@ import os
 from pathlib import Path
 from typing import Any
 
+from unclip_pipeline.corpus.places import DatasetPlace
+
 LONGEST_DIGEST = 36
 
 
-def dataset_input(folder: Path, *, stage: str) -> tuple[str, Any]:
+def dataset_input(place: DatasetPlace, *, stage: str) -> tuple[str, Any]:
     """Describe a dataset version as an MLflow input; the digest is DVC's inside a DVC stage, else its own.
 
     Outside DVC the workspace may differ from dvc.lock, so the lock is read inside a stage only.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    facts = json.loads((folder / "dataset.json").read_text())
+    from unclip_pipeline.corpus.released import dataset_facts
+
+    facts = dataset_facts(place)
     version = str(facts["version"])
-    dvc_digest = locked_digest(Path.cwd() / "dvc.lock", folder) if os.environ.get("DVC_STAGE") else None
+    inside_dvc = isinstance(place, Path) and os.environ.get("DVC_STAGE")
+    dvc_digest = locked_digest(Path.cwd() / "dvc.lock", place) if inside_dvc else None
     source = {"version": version, "dvc_md5": dvc_digest}
+    if not isinstance(place, Path):
+        source["url"] = place.url
     dataset = Dataset(
         name="dataset",
         digest=(dvc_digest or version)[:LONGEST_DIGEST],

@@ -1,0 +1,105 @@
+"""Bytes of shards by their place: mapped from this disk, through a cache on it, or by range from elsewhere.
+
+Shards are numbers in the order in which they were given; `read` takes one piece from each place.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from fsspec import AbstractFileSystem
+from jaxtyping import Int
+
+from unclip_pipeline.corpus.shard_cache import RemoteShard, ShardCache
+
+FETCHED_AT_ONCE = 8  # shards
+BLOCK_BYTES = 1 << 24
+
+logger = logging.getLogger(__name__)
+Places = Int[np.ndarray, " n"]
+
+
+class MappedShards:
+    """Shards of this disk, each mapped into memory when it is first read."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._maps: dict[int, np.ndarray] = {}
+
+    def read(self, shards: Places, starts: Places, sizes: Places) -> list[bytes]:
+        return [
+            self._map(shard)[start : start + size].tobytes()
+            for shard, start, size in zip(shards.tolist(), starts.tolist(), sizes.tolist(), strict=True)
+        ]
+
+    def _map(self, shard: int) -> np.ndarray:
+        if shard not in self._maps:
+            self._maps[shard] = np.asarray(np.memmap(self._paths[shard], dtype=np.uint8, mode="r"))
+        return self._maps[shard]
+
+
+@dataclass(frozen=True)
+class CachedShards:
+    """Shards of elsewhere, each fetched whole when it is first read and its digest checked."""
+
+    files: AbstractFileSystem
+    shards: Sequence[RemoteShard]
+    cache: ShardCache
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all shards."""
+        return sum(shard.size for shard in self.shards)
+
+    def read(self, shards: Places, starts: Places, sizes: Places) -> list[bytes]:
+        pieces = [b""] * len(shards)
+        order = np.lexsort((starts, shards))
+        groups = np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(order) else []
+        self._fetch([int(shards[group[0]]) for group in groups])
+        for group in groups:
+            with self._opened(int(shards[group[0]])) as descriptor:
+                for place, start, size in zip(
+                    group.tolist(), starts[group].tolist(), sizes[group].tolist(), strict=True
+                ):
+                    pieces[place] = os.pread(descriptor, size, start)
+        return pieces
+
+    def _fetch(self, shards: Sequence[int]) -> None:
+        """Fetch those that are missing at once rather than one after the other."""
+        missing = [shard for shard in shards if not self.cache.holds(self.shards[shard])]
+        if len(missing) > 1:
+            with ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch") as pool:
+                list(pool.map(self._touch, missing))
+
+    def _touch(self, shard: int) -> None:
+        with self._opened(shard):
+            pass
+
+    def _opened(self, shard: int) -> AbstractContextManager[int]:
+        return self.cache.opened(self.shards[shard], partial(self._blocks, self.shards[shard]))
+
+    def _blocks(self, remote: RemoteShard) -> Iterator[bytes]:
+        logger.debug("fetching %s, %d bytes", remote.path, remote.size)
+        for start in range(0, remote.size, BLOCK_BYTES):
+            yield self.files.cat_file(remote.path, start=start, end=min(start + BLOCK_BYTES, remote.size))
+
+
+@dataclass(frozen=True)
+class RangedShards:
+    """Shards of elsewhere, read by byte range and never kept; their digests cannot be checked."""
+
+    files: AbstractFileSystem
+    shards: Sequence[RemoteShard]
+
+    def read(self, shards: Places, starts: Places, sizes: Places) -> list[bytes]:
+        paths = [self.shards[shard].path for shard in shards.tolist()]
+        return self.files.cat_ranges(paths, starts.tolist(), (starts + sizes).tolist(), on_error="raise")
+
+
+ShardBytes = MappedShards | CachedShards | RangedShards
