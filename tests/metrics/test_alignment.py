@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from unclip_pipeline.metrics.alignment import clip_score, cosine, hits_at_1, retrieval_at_1
+from unclip_pipeline.metrics.alignment import clip_score, cosine, hits_at_1, retrieval_at_1, spread
 
 
 def test_clip_score_clamps_each_pair_before_averaging():
@@ -33,3 +33,9 @@ def test_random_embeddings_retrieve_at_chance_and_perfect_ones_always():
 def test_retrieval_among_more_pairs_than_there_are_is_refused():
     with pytest.raises(ValueError, match="among"):
         retrieval_at_1(np.eye(3), np.eye(3), among=5, order=np.arange(3), extractor="")
+
+
+def test_one_picture_over_and_over_has_no_spread_and_opposite_ones_have_two():
+    rows = np.random.default_rng(0).normal(size=(5, 3))
+    assert spread(rows, 7 * rows, extractor="").value == pytest.approx(0)
+    assert spread(rows, -rows, extractor="").value == pytest.approx(2)

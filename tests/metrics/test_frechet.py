@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from unclip_pipeline.metrics.frechet import frechet, frechet_bias, frechet_distance
+from unclip_pipeline.metrics.frechet import frechet, frechet_bias, frechet_difference, frechet_distance
 
 
 def test_frechet_of_the_worked_example_is_one():
@@ -62,3 +62,25 @@ def test_frechet_interval_has_the_width_of_repeated_draws():
 def test_frechet_refuses_unequal_numbers_of_rows():
     with pytest.raises(ValueError, match="equal n"):
         frechet(np.zeros((5, 2)), np.zeros((4, 2)), extractor="x")
+
+
+def test_frechet_difference_is_the_difference_and_that_of_equal_sets_is_zero_beyond_doubt():
+    rng = np.random.default_rng(6)
+    real, near, far = rng.normal(size=(80, 4)), rng.normal(size=(80, 4)), rng.normal(1, 1, size=(80, 4))
+    found = frechet_difference(real, near, far, extractor="x")
+    assert found.value == pytest.approx(frechet_distance(real, near) - frechet_distance(real, far))
+    assert found.high < 0
+    assert frechet_difference(real, near, near, extractor="x")[:3] == (0, 0, 0)
+
+
+def test_pairing_makes_the_interval_of_a_frechet_difference_narrower():
+    rng = np.random.default_rng(7)
+    real, one = rng.normal(size=(150, 4)), rng.normal(0.5, 1, size=(150, 4))
+    paired = one + rng.normal(0, 0.1, size=one.shape)
+    widths = [
+        found.high - found.low
+        for found in (
+            frechet_difference(real, one, other, extractor="x") for other in (paired, rng.permutation(paired))
+        )
+    ]
+    assert widths[0] < widths[1] / 2

@@ -17,6 +17,11 @@ def cosine(first: Features, second: Features, *, extractor: str) -> Estimate:
     return mean_of(np.sum(unit(first) * unit(second), axis=1), extractor)
 
 
+def spread(first: Features, second: Features, *, extractor: str) -> Estimate:
+    """Mean 1 - cos of two drawings of the same captions, in [0, 2]; 0 is one picture over and over."""
+    return mean_of(1 - np.sum(unit(first) * unit(second), axis=1), extractor)
+
+
 def clip_score(images: Features, texts: Features, *, extractor: str) -> Estimate:
     """Mean of 100 max(cos, 0) over pairs, clamped pair by pair (Hessel et al., 2021); best is 100."""
     return mean_of(100 * np.clip(np.sum(unit(images) * unit(texts), axis=1), 0, None), extractor)

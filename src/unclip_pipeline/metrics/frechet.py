@@ -34,6 +34,22 @@ def frechet(real: Features, generated: Others, *, extractor: str) -> Estimate:
     return block_jackknife(frechet_distance, real, generated, extractor=extractor)
 
 
+def frechet_difference(real: Features, first: Others, second: Others, *, extractor: str) -> Estimate:
+    """Fréchet distance of the first set less that of the second, rows of the two paired; below 0 the first is
+    nearer to the real one.
+
+    The jackknife leaves out the same rows of both, so that what they share is not taken for noise.
+    """
+    _check_equal_n(real, first)
+    _check_equal_n(real, second)
+    width = first.shape[1]
+
+    def difference(of: Features, pairs: Features) -> float:
+        return frechet_distance(of, pairs[:, :width]) - frechet_distance(of, pairs[:, width:])
+
+    return block_jackknife(difference, real, np.hstack([first, second]), extractor=extractor)
+
+
 def frechet_bias(d: int, n: int, m: int, variance: float = 1.0) -> float:
     """Expected distance of n against m draws of one isotropic Gaussian in d dimensions, to first order."""
     return variance * (d + d * (d + 1) / 4) * (1 / n + 1 / m)

@@ -43,10 +43,10 @@ def measure_pictures(
     samples: pd.DataFrame, dataset: Dataset, plan: Plan, encoder: Encoder, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Measure drawn pictures of held-out captions, and the true ones, against other held-out pictures."""
-    drawn = {way: _described(pictures_of(_way(samples, way)), encoder) for way in WAYS}
+    drawn = {way: described(pictures_of(_way(samples, way)), encoder) for way in WAYS}
     side_px = pictures_of(samples.head(1)).shape[-1]
     real, others = (
-        _described(_real(dataset, rows, side_px), encoder) for rows in (plan.heldout, plan.others)
+        described(_real(dataset, rows, side_px), encoder) for rows in (plan.heldout, plan.others)
     )
     words, own = np.unique(_way(samples, "prior")["caption"].to_numpy(str), return_inverse=True)
     captions = Captions(encoder.texts(words.tolist()).double().cpu().numpy(), own)
@@ -168,7 +168,8 @@ def _real(dataset: Dataset, rows: Rows, side_px: int) -> Pictures:
     return torch.from_numpy(dataset.images(rows, side_px))
 
 
-def _described(pictures: Pictures, encoder: Encoder) -> Described:
+def described(pictures: Pictures, encoder: Encoder) -> Described:
+    """Describe pictures by their embeddings, by random features and by how sharp they are."""
     return Described(unit(_embed(encoder, pictures)), random_features(pictures), sharpness(pictures))
 
 
