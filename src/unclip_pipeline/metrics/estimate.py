@@ -59,9 +59,9 @@ def share_difference(
 
 
 def block_jackknife(
-    statistic: Callable[[Features, Features], float],
+    statistic: Callable[[np.ndarray, np.ndarray], float],
     first: Features,
-    second: Features,
+    second: Float[np.ndarray, "m e"],
     *,
     blocks: int = 20,
     extractor: str = "",

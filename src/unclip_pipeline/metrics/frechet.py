@@ -44,7 +44,7 @@ def frechet_difference(real: Features, first: Others, second: Others, *, extract
     _check_equal_n(real, second)
     width = first.shape[1]
 
-    def difference(of: Features, pairs: Features) -> float:
+    def difference(of: np.ndarray, pairs: np.ndarray) -> float:
         return frechet_distance(of, pairs[:, :width]) - frechet_distance(of, pairs[:, width:])
 
     return block_jackknife(difference, real, np.hstack([first, second]), extractor=extractor)
