@@ -7,7 +7,7 @@ import click
 from kedro.framework.cli.project import run
 from kedro.framework.startup import bootstrap_project
 
-from unclip_pipeline.draw import draw
+from unclip_pipeline.draw import BUNDLE, draw
 
 
 @click.group(name="unclip_pipeline")
@@ -17,6 +17,24 @@ def cli() -> None:
 
 cli.add_command(run)
 cli.add_command(draw)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--model", default=BUNDLE, show_default=True, type=click.Path(path_type=Path), help="A released bundle."
+)
+def export(folder: Path, model: Path) -> None:
+    """Hand a released model to diffusers as FOLDER, checked to draw the same pictures, or not at all."""
+    from unclip_pipeline.export import NotExportableError, export_unclip
+
+    try:
+        exported = export_unclip(model, folder)
+    except (NotExportableError, OSError, ModuleNotFoundError) as fault:
+        raise click.ClickException(str(fault)) from fault
+    for reason in exported.without:
+        click.echo(f"without image variations: {reason}")
+    click.echo(f"{folder}  draws as {model} does, to {exported.agreement.levels} of 255 levels a pixel")
 
 
 @cli.command("dvc-sync")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from unclip_pipeline.export.projection import standardising
-from unclip_pipeline.models.prior import OWN_TOKENS, Layer, Prior
+from unclip_pipeline.models.prior import OWN_TOKENS, Layer, Prior, PriorConfig
 
 
 def prior_to_diffusers(prior: Prior, *, context_length: int | None = None) -> nn.Module:
@@ -18,7 +18,10 @@ def prior_to_diffusers(prior: Prior, *, context_length: int | None = None) -> nn
     from unclip_pipeline.export.diffusers_guard import PriorTransformer
 
     config, length = prior.config, context_length or prior.config.context_length
-    if reasons := [*config.why_not_exportable(), *why_not_at(prior, length)]:
+    if reasons := [
+        *config.why_not_exportable(),
+        *why_not_with(config, prior.text_width, prior.embedding_width, length),
+    ]:
         raise ValueError(f"this prior is not exportable: {'; '.join(reasons)}")
     other = PriorTransformer(
         num_attention_heads=config.heads,
@@ -33,14 +36,16 @@ def prior_to_diffusers(prior: Prior, *, context_length: int | None = None) -> nn
     return other.eval()
 
 
-def why_not_at(prior: Prior, context_length: int) -> list[str]:
-    """List why this prior does not fit a text tower of so many tokens; empty when it does."""
+def why_not_with(
+    config: PriorConfig, text_width: int, embedding_width: int, context_length: int
+) -> list[str]:
+    """List why a prior of these sizes does not fit a text tower of so many tokens; empty when it does."""
     reasons = {
-        f"text width {prior.text_width} differs from the embedding's {prior.embedding_width}": (
-            prior.config.text_tokens and prior.text_width != prior.embedding_width
+        f"text_tokens: they are {text_width} wide, and it knows the embedding's {embedding_width} only": (
+            config.text_tokens and text_width != embedding_width
         ),
-        f"context_length {prior.config.context_length} is below the {context_length} tokens captions are padded to": (
-            prior.config.context_length < context_length
+        f"context_length {config.context_length}: captions are padded to the text tower's {context_length}": (
+            config.text_tokens and config.context_length < context_length
         ),
     }
     return [reason for reason, holds in reasons.items() if holds]

@@ -19,33 +19,38 @@ IMAGE_FREE = SIZES | {
     "pos_embed_type",
     "output_tokens",
 }
+PLAIN = "its image encoder is the plain transformer"
 RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers
 
 
 def why_text_not_exportable(architecture: dict[str, Any]) -> list[str]:
     """List what in a CLIP's text tower and tokenizer diffusers' unCLIP cannot express; empty when it can."""
-    width, embedding = _text_config(architecture).width, architecture["model"]["embed_dim"]
+    config, embedding = _text_config(architecture), architecture["model"]["embed_dim"]
     reasons = [
         f"text_cfg.{name} {value!r}: its text encoder is the plain one"
-        for name, value in _departures(architecture, "text_cfg", TEXT_FREE)
+        for name, value in _departures(config, TEXT_FREE)
     ]
-    if width != embedding:
-        reasons.append(f"text_cfg.width {width} is not embed_dim {embedding}: it knows one width for both")
-    if (size := _text_config(architecture).vocab_size) != VOCABULARY:
-        reasons.append(f"text_cfg.vocab_size {size}: its tokenizer has {VOCABULARY} tokens")
+    if config.width != embedding:
+        reasons.append(
+            f"text_cfg.width {config.width} is not embed_dim {embedding}: it knows one width for both"
+        )
+    if config.vocab_size != VOCABULARY:
+        reasons.append(f"text_cfg.vocab_size {config.vocab_size}: its tokenizer has {VOCABULARY} tokens")
     return reasons
 
 
 def why_pictures_not_exportable(architecture: dict[str, Any]) -> list[str]:
     """List why a picture tower cannot become transformers'; empty when it can."""
-    reasons = [
-        f"vision_cfg.{name} {value!r}: its image encoder is the plain transformer"
-        for name, value in _departures(architecture, "vision_cfg", IMAGE_FREE)
-    ]
-    if isinstance(layers := _image_config(architecture).layers, list | tuple):
-        reasons.append(f"vision_cfg.layers {layers}: its image encoder is the plain transformer")
+    if "tower" in architecture:
+        return [f"channels {architecture['tower']['channels']}: {PLAIN}, this one is convolutional"]
+    config = _image_config(architecture)
+    if config.timm_model_name:
+        return [f"vision_cfg.timm_model_name {config.timm_model_name}: {PLAIN}"]
+    if isinstance(config.layers, list | tuple):
+        return [f"vision_cfg.layers {config.layers}: {PLAIN}, this one is a ResNet"]
+    reasons = [f"vision_cfg.{name} {value!r}: {PLAIN}" for name, value in _departures(config, IMAGE_FREE)]
     if (mode := architecture["preprocessing"].get("resize_mode", "shortest")) == "longest":
-        reasons.append(f"preprocessing.resize_mode {mode}: its feature extractor knows no borders")
+        reasons.append(f"preprocessing.resize_mode {mode}: its feature extractor adds no borders")
     return reasons
 
 
@@ -121,8 +126,8 @@ def feature_extractor(architecture: dict[str, Any]) -> Any:
 def clip_tokenizer(context_length: int) -> Any:
     """Build the CLIPTokenizer of open_clip's byte pairs, from the file that open_clip brings along.
 
-    It splits cleaned text as open_clip's does, but does not clean it: no repair of broken encodings, of curly
-    quotes or of HTML entities. It pads with the end of text, which every mask hides.
+    It splits cleaned text as open_clip's does, but does not clean it: broken encodings, curly quotes, ligatures
+    and HTML entities stay. It pads with the end of text, which every mask hides.
     """
     from unclip_pipeline.export.diffusers_guard import CLIPTokenizer
 
@@ -135,11 +140,10 @@ def clip_tokenizer(context_length: int) -> Any:
     )
 
 
-def _departures(architecture: dict[str, Any], tower: str, free: set[str]) -> Iterator[tuple[str, Any]]:
+def _departures(config: Any, free: set[str]) -> Iterator[tuple[str, Any]]:
     """Give the options of a tower that are not open_clip's defaults and not merely sizes."""
-    built = {"text_cfg": _text_config, "vision_cfg": _image_config}[tower]
-    usual = asdict(type(built(architecture))())
-    for name, value in asdict(built(architecture)).items():
+    usual = asdict(type(config)())
+    for name, value in asdict(config).items():
         only_epsilon = name == "norm_kwargs" and value is not None and set(value) == {"eps"}
         if name not in free and value != usual[name] and not only_epsilon:
             yield name, value
