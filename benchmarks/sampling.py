@@ -10,7 +10,6 @@ caption. `spread` is 1 - cos of two drawings of a caption. Writes tables, plots 
 import argparse
 import time
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -32,6 +31,7 @@ from unclip_pipeline.metrics.frechet import frechet, frechet_difference
 from unclip_pipeline.metrics.prdc import prdc
 from unclip_pipeline.pipelines.evaluate.measuring import described
 from unclip_pipeline.pipelines.evaluate.plan import EvaluateConfig, Plan, make_plan
+from unclip_pipeline.pipelines.evaluate.sweep import sampled
 from unclip_pipeline.progress import progress
 from unclip_pipeline.provenance import code_revision, hardware
 from unclip_pipeline.unclip import SamplingConfig, UnClip
@@ -177,13 +177,6 @@ def opened(project: Path, into: Path, *, prompts: int, seed: int) -> Bench:
     )
     truth = pd.read_parquet(project / "data/01_raw/world_truth.parquet").set_index("uid")
     return Bench(unclip, dataset, plan, train_judge(world, judge, seed=seed), truth, into, seed)
-
-
-def sampled(unclip: UnClip, sampling: SamplingConfig) -> UnClip:
-    """The same stack that draws in another way."""
-    other = copy(unclip)
-    other.sampling = sampling
-    return other
 
 
 def samplers(bench: Bench) -> None:

@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 
 from tiny_stack import SAMPLING, tiny_dataset, tiny_weights
-from unclip_pipeline.corpus.images import encode_png
+from unclip_pipeline.cards.guidance import guidance_section
+from unclip_pipeline.corpus.images import decode_rgb, encode_png
 from unclip_pipeline.corpus.released import Dataset
-from unclip_pipeline.pipelines.evaluate import nodes
+from unclip_pipeline.pipelines.evaluate import nodes, sweep
 from unclip_pipeline.pipelines.evaluate.plan import EvaluateConfig, make_plan
+from unclip_pipeline.seeds import seed_of
+from unclip_pipeline.unclip import UnClip
 
 CONFIG = EvaluateConfig(
     heldout_prompts=40,
@@ -20,6 +23,8 @@ CONFIG = EvaluateConfig(
     copies_false_positive_rate=0.05,
     seen_references=60,
     batch_size=25,
+    guidance_prompts=20,
+    guidance_scales=(1.0, 4.0),
 )
 
 
@@ -34,12 +39,26 @@ def folder(tmp_path_factory, stack) -> Path:
 
 
 @pytest.fixture(scope="module")
-def samples(folder, stack) -> pd.DataFrame:
+def drawn(folder, stack) -> tuple[pd.DataFrame, pd.DataFrame]:
     return nodes.draw(folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=0)
 
 
-def _measure(samples, folder, stack):
-    return nodes.measure(samples, folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=0)
+@pytest.fixture(scope="module")
+def samples(drawn) -> pd.DataFrame:
+    return drawn[0]
+
+
+@pytest.fixture(scope="module")
+def guided(drawn) -> pd.DataFrame:
+    return drawn[1]
+
+
+@pytest.fixture
+def measure(guided, folder, stack):
+    """Measure these samples as the stage does."""
+    return lambda samples: nodes.measure(
+        samples, guided, folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=0
+    )
 
 
 def _with_pictures(samples, folder, rows_by_uid):
@@ -86,7 +105,7 @@ def test_the_true_way_decodes_the_embedding_that_lies_in_the_dataset(samples, fo
 
 def test_drawing_again_gives_the_same_pictures_and_another_seed_others(samples, folder, stack):
     again, other = (
-        nodes.draw(folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=seed) for seed in (0, 1)
+        nodes.draw(folder, **stack, sampling=SAMPLING, evaluate=CONFIG, seed=seed)[0] for seed in (0, 1)
     )
     assert (again["png"] == samples["png"]).all()
     assert not set(other["seed"]) & set(samples["seed"])
@@ -97,14 +116,14 @@ def test_the_noise_is_the_same_in_all_ways_and_differs_between_batches(samples):
     assert by_way["text"] == by_way["prior"] == by_way["image"] and len(set(by_way["text"])) == 2
 
 
-def test_a_model_that_gives_back_training_pictures_is_caught_and_they_are_named(samples, folder, stack):
+def test_a_model_that_gives_back_training_pictures_is_caught_and_they_are_named(samples, folder, measure):
     dataset = Dataset.open(folder)
     plan = make_plan(dataset, CONFIG, seed=0)
     uids = samples["uid"].unique()
     copied = dict(
         zip(uids, np.resize(np.concatenate([plan.seen, plan.seen_references]), len(uids)), strict=True)
     )
-    metrics, nearest = _measure(_with_pictures(samples, folder, copied), folder, stack)
+    metrics, nearest = measure(_with_pictures(samples, folder, copied))
     assert metrics["copies_tiles_heldout_excess_low"] > 0.7
     assert metrics["copies_clip_heldout_excess_low"] > 0.7
     first = nearest[(nearest["rank"] == 1) & (nearest["measure"] == "tiles")].set_index("sample")["uid"]
@@ -112,10 +131,10 @@ def test_a_model_that_gives_back_training_pictures_is_caught_and_they_are_named(
     assert first[shown["sample"]].tolist() == dataset.uids(shown["uid"].map(copied).to_numpy())
 
 
-def test_true_pictures_in_place_of_samples_score_exactly_like_real_ones(samples, folder, stack):
+def test_true_pictures_in_place_of_samples_score_exactly_like_real_ones(samples, folder, measure):
     dataset = Dataset.open(folder)
     own = {uid: row for row, uid in enumerate(dataset.index["uid"])}
-    metrics, _ = _measure(_with_pictures(samples, folder, own), folder, stack)
+    metrics, _ = measure(_with_pictures(samples, folder, own))
     for measure in ("fd_clip", "fd_random", "kid_clip", "coverage_random", "clip_score", "sharpness"):
         assert metrics[f"{measure}_prior"] == pytest.approx(metrics[f"{measure}_real"], rel=1e-6, abs=1e-9)
     assert metrics["copies_tiles_heldout_excess"] <= 0
@@ -123,10 +142,51 @@ def test_true_pictures_in_place_of_samples_score_exactly_like_real_ones(samples,
     assert metrics["copies_tiles_seen_threshold"] > 0.01  # training pictures did not find themselves
 
 
-def test_figures_carry_interval_number_extractor_and_guidance_and_the_page_shows_them(samples, folder, stack):
-    metrics, nearest = _measure(samples, folder, stack)
+def test_figures_carry_interval_number_extractor_and_guidance_and_the_page_shows_them(
+    samples, guided, folder, measure
+):
+    metrics, nearest = measure(samples)
     assert metrics["fd_clip_prior_n"] == 40 and metrics["fd_clip_prior_low"] <= metrics["fd_clip_prior"]
     assert metrics["extractor_random"].startswith("random-conv") and metrics["guidance_prior"] == 1.5
     assert list(metrics)[:2] == ["r_precision_prior", "fd_clip_prior"]
-    page = nodes.report(metrics, samples, nearest, folder)
+    page = nodes.report(metrics, samples, guided, nearest, folder)
     assert page.count("data:image/png") > 100 and metrics["extractor_clip"] in page
+
+
+def test_guidance_is_swept_on_the_same_captions_and_one_of_the_scales_draws_as_decode_does(
+    guided, folder, stack
+):
+    assert guided.groupby("guidance")["uid"].agg(tuple).nunique() == 1
+    dataset = Dataset.open(folder)
+    rows = make_plan(dataset, CONFIG, seed=0).heldout[:20]
+    assert guided["uid"].tolist() == 2 * dataset.uids(rows)
+    strong = UnClip.from_weights(**stack, sampling=replace(SAMPLING, decoder_guidance=4.0))
+    seed = seed_of(0, "evaluate", "guidance")
+    embeddings = strong.sample_image_embeddings(dataset.captions(rows), seed=seed)
+    expected = strong.decode(embeddings, dataset.captions(rows), seed=seed).permute(0, 2, 3, 1).numpy()
+    pngs = guided.loc[guided["guidance"] == 4, "png"]
+    assert all((decode_rgb(png) == one).all() for png, one in zip(pngs, expected, strict=True))
+
+
+def test_true_pictures_in_the_sweep_score_exactly_like_real_ones(guided, folder, stack):
+    dataset = Dataset.open(folder)
+    plan = make_plan(dataset, CONFIG, seed=0)
+    own = {uid: row for row, uid in enumerate(dataset.index["uid"])}
+    true = dataset.images(guided["uid"].map(own).to_numpy(), 16).transpose(0, 2, 3, 1)
+    pictures = guided.assign(png=[encode_png(np.ascontiguousarray(one)) for one in true])
+    encoder = UnClip.from_weights(**stack, sampling=SAMPLING).encoder
+    figures = sweep.measure_sweep(pictures, dataset, plan, encoder, CONFIG)
+    for measure in sweep.MEASURES:
+        assert figures[f"guided_{measure}_4"] == pytest.approx(figures[f"guided_{measure}_real"], abs=1e-9)
+
+
+def test_the_page_shows_a_curve_a_table_and_the_pictures_of_every_scale(guided):
+    figures = {"guided_clip_score_1": 20.0, "guided_clip_score_4": 30.0, "guided_clip_score_real": 28.0}
+    section = guidance_section({"guidance_decoder": 2.0} | figures, guided)
+    assert section.count("data:image/png") == 2 * 8 and section.count("<svg") >= 1
+    assert "In use: 2." in section and "guidance 4" in section and "28" in section
+
+
+def test_a_sweep_of_one_scale_is_refused():
+    with pytest.raises(ValueError, match="a sweep compares"):
+        EvaluateConfig(guidance_scales=(2.0,))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from unclip_pipeline.cards import gallery, theme
 from unclip_pipeline.cards.figures import figure, label, number
+from unclip_pipeline.cards.guidance import guidance_section
 from unclip_pipeline.cards.tables import cell, figure_table, rows_table
 
 Metrics = Mapping[str, Any]
@@ -69,6 +70,7 @@ def evaluation_page(
     evaluated: Metrics,
     *,
     samples: pd.DataFrame,
+    guided: pd.DataFrame,
     nearest: pd.DataFrame,
     pictures_by_uid: Mapping[str, bytes],
 ) -> str:
@@ -78,6 +80,7 @@ def evaluation_page(
         f"<h1>Evaluation</h1>{_protocol(evaluated)}",
         samples_section(samples, 48),
         ways_section(samples, pictures_by_uid, PROMPTS_COMPARED),
+        guidance_section(evaluated, guided),
         figures_section(evaluated),
         copies_section(evaluated, samples, nearest, pictures_by_uid, COPIES_SHOWN),
     )

@@ -45,9 +45,7 @@ def measure_pictures(
     """Measure drawn pictures of held-out captions, and the true ones, against other held-out pictures."""
     drawn = {way: described(pictures_of(_way(samples, way)), encoder) for way in WAYS}
     side_px = pictures_of(samples.head(1)).shape[-1]
-    real, others = (
-        described(_real(dataset, rows, side_px), encoder) for rows in (plan.heldout, plan.others)
-    )
+    real, others = (described(_real(dataset, rows, side_px), encoder) for rows in (plan.heldout, plan.others))
     words, own = np.unique(_way(samples, "prior")["caption"].to_numpy(str), return_inverse=True)
     captions = Captions(encoder.texts(words.tolist()).double().cpu().numpy(), own)
     names = Extractors(encoder.embedder_id, random_extractor_id())

@@ -1,14 +1,14 @@
 """Adapters between the catalog, the stack and the evaluation's measures."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from unclip_pipeline.cards.evaluation import evaluation_page, uids_shown
 from unclip_pipeline.cards.gallery import dataset_pictures
+from unclip_pipeline.corpus.places import DatasetPlace
 from unclip_pipeline.corpus.released import Dataset
-from unclip_pipeline.pipelines.evaluate import drawing, measuring
+from unclip_pipeline.pipelines.evaluate import drawing, measuring, sweep
 from unclip_pipeline.pipelines.evaluate.plan import EvaluateConfig, make_plan
 from unclip_pipeline.unclip import SamplingConfig, UnClip
 from unclip_pipeline.weights import Weights
@@ -18,7 +18,7 @@ HEADLINES = ("r_precision_prior", "fd_clip_prior", "fd_clip_real", "copies_tiles
 
 
 def draw(
-    dataset: Path,
+    dataset: DatasetPlace,
     clip: Weights,
     prior: Weights,
     decoder: Weights,
@@ -26,18 +26,19 @@ def draw(
     evaluate: EvaluateConfig,
     seed: int,
     **upsamplers: Weights,
-) -> pd.DataFrame:
-    """Draw held-out captions in three ways, and captions of training pictures."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw held-out captions in three ways and at several scales of guidance, and captions of training pictures."""
     released = Dataset.open(dataset)
     unclip = UnClip.from_weights(clip=clip, prior=prior, decoder=decoder, sampling=sampling, **upsamplers)
-    return drawing.draw_samples(
-        unclip, released, make_plan(released, evaluate, seed=seed), evaluate, seed=seed
-    )
+    plan = make_plan(released, evaluate, seed=seed)
+    samples = drawing.draw_samples(unclip, released, plan, evaluate, seed=seed)
+    return samples, sweep.draw_sweep(unclip, released, plan, evaluate, seed=seed)
 
 
 def measure(
     samples: pd.DataFrame,
-    dataset: Path,
+    guidance_samples: pd.DataFrame,
+    dataset: DatasetPlace,
     clip: Weights,
     prior: Weights,
     decoder: Weights,
@@ -46,7 +47,7 @@ def measure(
     seed: int,
     **upsamplers: Weights,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Measure pictures, embeddings, super-resolution and copies."""
+    """Measure pictures, embeddings, super-resolution, guidance and copies."""
     released = Dataset.open(dataset)
     unclip = UnClip.from_weights(clip=clip, prior=prior, decoder=decoder, sampling=sampling, **upsamplers)
     plan = make_plan(released, evaluate, seed=seed)
@@ -55,6 +56,7 @@ def measure(
         **measuring.measure_pictures(samples, released, plan, unclip.encoder, evaluate),
         **measuring.measure_embeddings(samples, released, plan, evaluate, seed=seed),
         **measuring.measure_upsampler(unclip, released, plan, seed=seed),
+        **sweep.measure_sweep(guidance_samples, released, plan, unclip.encoder, evaluate),
         **copies,
         "guidance_prior": sampling.prior_guidance,
         "guidance_decoder": sampling.decoder_guidance,
@@ -64,12 +66,22 @@ def measure(
 
 
 def report(
-    evaluate_metrics: dict[str, Any], samples: pd.DataFrame, nearest_training: pd.DataFrame, dataset: Path
+    evaluate_metrics: dict[str, Any],
+    samples: pd.DataFrame,
+    guidance_samples: pd.DataFrame,
+    nearest_training: pd.DataFrame,
+    dataset: DatasetPlace,
 ) -> str:
-    """Show samples, what each part adds, figures with floors, and the nearest training pictures."""
+    """Show samples, what each part adds, what guidance does, figures with floors, and the nearest training pictures."""
     released = Dataset.open(dataset)
     shown = dataset_pictures(released, uids_shown(samples, nearest_training), PICTURE_SIDE_PX)
-    return evaluation_page(evaluate_metrics, samples=samples, nearest=nearest_training, pictures_by_uid=shown)
+    return evaluation_page(
+        evaluate_metrics,
+        samples=samples,
+        guided=guidance_samples,
+        nearest=nearest_training,
+        pictures_by_uid=shown,
+    )
 
 
 def headlines_first(figures: dict[str, Any]) -> dict[str, Any]:

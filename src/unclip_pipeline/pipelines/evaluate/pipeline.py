@@ -21,16 +21,21 @@ def create_pipeline(*, cascade: Sequence[str] = (FIRST,), **kwargs: object) -> P
     stack = PARTS | {stage: f"{stage}_weights" for stage in cascade}
     return Pipeline(
         [
-            Node(draw, inputs={**stack, **protocol}, outputs="samples", name="draw_samples"),
+            Node(
+                draw,
+                inputs={**stack, **protocol},
+                outputs=["samples", "guidance_samples"],
+                name="draw_samples",
+            ),
             Node(
                 measure,
-                inputs={"samples": "samples", **stack, **protocol},
+                inputs={"samples": "samples", "guidance_samples": "guidance_samples", **stack, **protocol},
                 outputs=["evaluate_metrics", "nearest_training"],
                 name="measure_samples",
             ),
             Node(
                 report,
-                inputs=["evaluate_metrics", "samples", "nearest_training", "dataset"],
+                inputs=["evaluate_metrics", "samples", "guidance_samples", "nearest_training", "dataset"],
                 outputs="evaluate_report",
                 name="report_evaluation",
             ),

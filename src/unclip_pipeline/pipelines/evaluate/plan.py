@@ -1,5 +1,6 @@
 """Which captions are drawn, and which pictures they are held against."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,12 +27,21 @@ class EvaluateConfig:
     copies_side_px: int = 32  # size at which pixels are compared
     seen_references: int = 400  # training pictures that stand for "no copy" beside the seen prompts
     batch_size: int = 80
+    guidance_prompts: int = (
+        60  # of the held-out ones, drawn once more at every scale of the decoder's guidance
+    )
+    guidance_scales: Sequence[float] = (1.0, 1.5, 2.0, 3.0, 5.0)
 
     def __post_init__(self) -> None:
         if self.heldout_prompts < LEAST_PROMPTS or self.seen_prompts < LEAST_PROMPTS:
             raise ValueError(
                 f"evaluate.heldout_prompts and evaluate.seen_prompts must be at least {LEAST_PROMPTS}, got "
                 f"{self.heldout_prompts} and {self.seen_prompts}; fewer tell nothing"
+            )
+        if self.guidance_prompts < LEAST_PROMPTS or len(set(self.guidance_scales)) < 2:
+            raise ValueError(
+                f"evaluate.guidance_prompts must be at least {LEAST_PROMPTS} and evaluate.guidance_scales two or "
+                f"more, got {self.guidance_prompts} and {self.guidance_scales}; a sweep compares"
             )
         if not 0 < self.copies_false_positive_rate < 0.5:
             raise ValueError(
