@@ -95,7 +95,7 @@ def test_the_card_says_what_is_inside_and_what_is_not(folder):
     assert "3 pairs of picture and caption in 2 shards: 2 to train on and 1 held out" in card
     assert "| filter | unsafe | -1 |" in card
     assert "| CC0-1.0 | 2 |" in card and "| not stated | 1 |" in card
-    assert "| share_hair_long | 0.250 | 0.100 to 0.500 | 12 |" in card
+    assert "| share hair long | 0.250 | 0.100 to 0.500 | 12 |" in card
 
 
 def test_croissant_names_every_file_with_its_digest(folder):

@@ -2,18 +2,19 @@ import re
 from html.parser import HTMLParser
 
 import pandas as pd
-from PIL import Image
 
 from unclip_pipeline.cards.html import (
     details,
     facts,
+    facts_line,
     figure,
-    number,
+    markdown,
     page,
     paragraph,
-    picture,
+    percent,
     section,
     table,
+    tile,
 )
 
 
@@ -41,12 +42,13 @@ def test_content_is_escaped_wherever_it_comes_in():
     evil = "<script>alert('x')</script>"
     html = page(
         evil,
+        facts_line({evil: evil}) + tile(evil, evil, evil),
         section(
             evil, paragraph(evil), table(pd.DataFrame({evil: [evil]})), details(evil), facts({evil: evil})
         ),
     )
-    assert "script" not in read(html).tags
-    assert read(html).text.count(evil) == 9
+    assert "script" not in read(html + markdown(evil)).tags
+    assert "".join(read(html).text).count(evil) == 14
 
 
 def test_a_page_needs_no_other_file():
@@ -54,9 +56,9 @@ def test_a_page_needs_no_other_file():
 
     drawing = Figure()
     drawing.subplots().plot([1, 2])
-    html = page("t", figure(drawing, "a < b"), picture(Image.new("RGB", (2, 2))))
+    html = page("t", figure(drawing, "a < b"))
     sources = re.findall(r'(?:src|href)="([^"]*)"', html)
-    assert len(sources) == 2
+    assert len(sources) == 1
     assert all(source.startswith("data:") for source in sources)
 
 
@@ -77,8 +79,22 @@ def test_missing_values_are_dashes_and_infinities_are_told():
 
 
 def test_a_column_may_have_its_own_format():
-    assert "12.5%" in table(pd.DataFrame({"share": [0.125]}), {"share": "{:.1%}".format})
+    assert "12.5%" in table(pd.DataFrame({"share": [0.125]}), {"share": percent})
 
 
-def test_numbers_keep_four_figures_and_whole_ones_all():
-    assert [number(1234567.0), number(0.123456), number(-2.0)] == ["1,234,567", "0.1235", "-2"]
+def test_a_column_of_counts_stays_whole_and_a_column_of_measures_keeps_its_decimals():
+    frame = pd.DataFrame({"pairs": [12345.0, None], "cosine": [1.0, 0.98765]})
+    cells = read(table(frame)).text
+    assert [cell for cell in cells if cell.strip()] == ["pairs", "cosine", "12,345", "1.000", "–", "0.988"]
+
+
+def test_numbers_are_aligned_to_the_right_and_words_are_not():
+    html = table(pd.DataFrame({"words": ["a"], "count": [1], "yes": [True], "mixed": [None]}))
+    assert re.findall(r'<td class="(n?)">([^<]*)', html) == [
+        ("", "a"), ("n", "1"), ("", "True"), ("", "–"),
+    ]  # fmt: skip
+
+
+def test_markdown_becomes_headings_and_tables():
+    tags = read(markdown("# A card\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n")).tags
+    assert tags.count("h1") == 1 and tags.count("td") == 2

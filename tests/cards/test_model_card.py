@@ -1,6 +1,6 @@
 import pandas as pd
 
-from unclip_pipeline.cards.model_card import ModelFacts, markdown_table, model_card
+from unclip_pipeline.cards.model_card import ModelFacts, abstract, markdown_table, model_card
 from unclip_pipeline.cards.release import release_page
 
 FACTS = ModelFacts(
@@ -57,3 +57,16 @@ def test_bars_inside_cells_do_not_make_columns():
 def test_the_release_page_links_each_gate_to_the_report_that_explains_it():
     page = release_page({"version": "1"}, GATES, usage="a < b", card="# card")
     assert 'href="evaluate_report.html"' in page and "a &lt; b" in page and "passed" in page
+
+
+def test_the_release_page_shows_the_card_without_what_only_machines_read():
+    page = release_page({}, GATES, usage="", card=model_card(FACTS, METRICS, FATES, GATES))
+    assert "<h2>Model and training data</h2>" in page and "pipeline_tag" not in page
+
+
+def test_a_shortened_card_begins_with_what_it_is_and_ends_at_the_end_of_a_section():
+    card = model_card(FACTS, METRICS, FATES, GATES)
+    short = abstract(card, 1500)
+    assert short.startswith("Text in, 64 x 64 pixel picture out.") and len(short) <= 1500
+    assert "## Model and training data" in short and "## Glossary" not in short
+    assert "`MODEL_CARD.md`" in short.splitlines()[-1]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from unclip_pipeline.cards.figures import label
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.provenance import code_revision
 
@@ -140,11 +141,11 @@ def _waterfall(steps: pd.DataFrame) -> str:
 def _audit(audit: Mapping[str, float]) -> str:
     shown = {name: value for name, value in audit.items() if f"{name}_low" in audit}
     rows = "\n".join(
-        f"| {name} | {value:.3f} | {audit[f'{name}_low']:.3f} to {audit[f'{name}_high']:.3f} "
+        f"| {label(name)} | {value:.3f} | {audit[f'{name}_low']:.3f} to {audit[f'{name}_high']:.3f} "
         f"| {int(audit[f'{name}_n']):,} |"
         for name, value in shown.items()
     )
-    return f"| measured | share | 95% interval | n |\n|---|--:|---|--:|\n{rows}" if rows else "Not audited."
+    return f"| measured | value | 95% interval | n |\n|---|--:|---|--:|\n{rows}" if rows else "Not audited."
 
 
 def _table(counts: pd.Series, unit: str) -> str:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -35,10 +34,13 @@ def release_page(
     ]
     return html.page(
         "The dataset version",
-        html.section("Figures", html.facts({"version": version, **metrics})),
+        html.facts_line({"version": version}),
+        html.section(
+            "Figures", html.facts({name.replace("_", " "): value for name, value in metrics.items()})
+        ),
         html.section("What became of every URL", html.table(steps)),
         html.section("Kept, and dropped by reason (drawn at random)", *sheets),
-        html.section("The card", f"<pre>{escape((dataset / 'card.md').read_text())}</pre>"),
+        html.section("The card", html.markdown((dataset / "card.md").read_text())),
     )
 
 

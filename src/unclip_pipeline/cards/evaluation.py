@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from unclip_pipeline.cards import gallery, theme
+from unclip_pipeline.cards import gallery, html
 from unclip_pipeline.cards.figures import figure, label, number
 from unclip_pipeline.cards.guidance import guidance_section
 from unclip_pipeline.cards.tables import cell, figure_table, rows_table
@@ -75,9 +75,9 @@ def evaluation_page(
     pictures_by_uid: Mapping[str, bytes],
 ) -> str:
     """Write the evaluation's own report."""
-    return theme.document(
+    return html.page(
         "Evaluation",
-        f"<h1>Evaluation</h1>{_protocol(evaluated)}",
+        _protocol(evaluated),
         samples_section(samples, 48),
         ways_section(samples, pictures_by_uid, PROMPTS_COMPARED),
         guidance_section(evaluated, guided),
@@ -101,7 +101,7 @@ def samples_section(samples: pd.DataFrame, shown: int) -> str:
     )
     lead = "Drawn for captions of held-out pictures, in the order of the dice, none left out."
     more = ["<h3>For captions of training pictures</h3>", gallery.grid(seen)] if seen else []
-    return theme.section("Samples", lead, gallery.grid(held_out), *more)
+    return html.section("Samples", html.paragraph(lead), gallery.grid(held_out), *more)
 
 
 def ways_section(samples: pd.DataFrame, pictures_by_uid: Mapping[str, bytes], shown: int) -> str:
@@ -121,7 +121,7 @@ def ways_section(samples: pd.DataFrame, pictures_by_uid: Mapping[str, bytes], sh
         "of the true picture, beside that picture: what the prior adds, and what the decoder loses."
     )
     columns = ["text embedding", "prior", "true embedding", "true picture"]
-    return theme.section("What each part adds", lead, gallery.side_by_side(columns, rows))
+    return html.section("What each part adds", html.paragraph(lead), gallery.side_by_side(columns, rows))
 
 
 def figures_section(evaluated: Metrics) -> str:
@@ -132,9 +132,9 @@ def figures_section(evaluated: Metrics) -> str:
         "Each way of drawing against held-out pictures at equal n. Scores in the space of the CLIP that was "
         "trained here flatter, so each distance is also measured by a network of random convolutions."
     )
-    return theme.section(
+    return html.section(
         "Figures with floors",
-        lead,
+        html.paragraph(lead),
         "<h3>Pictures</h3>",
         measures_table(evaluated, PICTURE_MEASURES, WAYS),
         "<h3>Image embeddings</h3>",
@@ -165,7 +165,9 @@ def copies_section(
             gallery.Row(drawn.loc[name, "caption"], (gallery.Picture(drawn.loc[name, "png"]), *originals))
         )
     columns = ["sample", "nearest training picture", "second", "third"]
-    return theme.section("Does it copy", lead, copies_table(evaluated), gallery.side_by_side(columns, rows))
+    return html.section(
+        "Does it copy", html.paragraph(lead), copies_table(evaluated), gallery.side_by_side(columns, rows)
+    )
 
 
 def measures_table(metrics: Metrics, measures: tuple[Measure, ...], ways: Mapping[str, str]) -> str:
@@ -221,4 +223,4 @@ def _protocol(evaluated: Metrics) -> str:
     """Say what the figures were computed with: guidance, extractors, dataset version."""
     texts = {label(name): value for name, value in evaluated.items() if isinstance(value, str)}
     used = {label(name): f"{value:g}" for name, value in evaluated.items() if name.startswith("guidance_")}
-    return theme.facts_line({**texts, **used})
+    return html.facts_line({**texts, **used})

@@ -12,8 +12,9 @@ from unclip_pipeline.corpus.released import Dataset
 
 
 class Picture(NamedTuple):
-    png: bytes
+    image: bytes  # PNG or JPEG
     caption: str = ""
+    beside: bytes | None = None  # another one to its right, under the same caption
 
 
 class Row(NamedTuple):
@@ -28,9 +29,10 @@ def dataset_pictures(dataset: Dataset, uids: Iterable[str], side_px: int) -> dic
     return {uid: encode_png(one) for uid, one in zip(dataset.uids(wanted), pictures, strict=True)}
 
 
-def grid(pictures: Sequence[Picture]) -> str:
-    """Lay pictures out with their captions below."""
-    return '<div class="grid">' + "\n".join(_figure(one) for one in pictures) + "</div>"
+def grid(pictures: Sequence[Picture], *, small: bool = False) -> str:
+    """Lay pictures out with their captions below, enlarged to a common width or as small as they are."""
+    kinds = ["grid", *(["small"] if small else []), *(["pairs"] if any(p.beside for p in pictures) else [])]
+    return f'<div class="{" ".join(kinds)}">' + "\n".join(_figure(one) for one in pictures) + "</div>"
 
 
 def side_by_side(columns: Sequence[str], rows: Sequence[Row]) -> str:
@@ -45,6 +47,12 @@ def side_by_side(columns: Sequence[str], rows: Sequence[Row]) -> str:
 
 
 def _figure(one: Picture) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(one.png).decode()}"
+    shown = [_image(data, one.caption) for data in (one.image, one.beside) if data is not None]
     legend = f"<figcaption>{escape(one.caption)}</figcaption>" if one.caption else ""
-    return f'<figure><img loading="lazy" alt="{escape(one.caption)}" src="{source}">{legend}</figure>'
+    return f"<figure>{''.join(shown)}{legend}</figure>"
+
+
+def _image(data: bytes, caption: str) -> str:
+    kind = "jpeg" if data.startswith(b"\xff\xd8") else "png"
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f'<img loading="lazy" alt="{escape(caption)}" src="{source}">'

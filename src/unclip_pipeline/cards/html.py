@@ -1,46 +1,40 @@
-"""One quiet, self-contained HTML page: text, tables, figures and pictures, readable in dark and light.
+"""Pages that need no other file: text, tables, plots, tiles.
 
 Every function returns a piece of HTML with its content escaped; `page` puts pieces together.
 """
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from PIL import Image
+
+from unclip_pipeline.cards.figures import is_number, number
+from unclip_pipeline.cards.tables import rows_table
+from unclip_pipeline.cards.theme import STYLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --faint: #8881; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-top: 1px solid var(--line);
-padding-top: 1rem; } h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
-p { max-width: 48rem; } .scroll { overflow-x: auto; }
-table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; background: var(--faint); } td.n { text-align: right; }
-figure { margin: .8rem 0; } figcaption { opacity: .75; } img { max-width: 100%; height: auto; }
-.plot { background: #fff; border-radius: 4px; padding: 4px; } .picture { image-rendering: pixelated; }
-"""
+Write = Callable[[object], str]
 
 
-def page(title: str, *sections: str) -> str:
-    """Put sections together as a whole document that needs no other file."""
+def page(heading: str, under: str, *sections: str, title: str = "") -> str:
+    """Put a heading, the piece right under it, and sections together as a whole document."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n" + "\n".join(sections) + "\n</body></html>\n"
+        f"<title>{escape(title or heading)}</title><style>{STYLE}</style></head>\n<body>\n"
+        f"<header><h1>{escape(heading)}</h1>{under}</header>\n<main>\n"
+        + "\n".join(filter(None, sections))
+        + "\n</main></body></html>\n"
     )
 
 
 def section(title: str, *pieces: str) -> str:
-    """Put pieces under a heading."""
+    """Put pieces under a heading; a paragraph that comes first says how to read them."""
     return f"<section><h2>{escape(title)}</h2>\n" + "\n".join(pieces) + "\n</section>"
 
 
@@ -54,25 +48,36 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def table(frame: pd.DataFrame, formats: Mapping[str, Callable[[object], str]] | None = None) -> str:
-    """Write a table without its index; missing values are dashes, fractions have four figures.
+def tile(name: str, value: str, beside: str) -> str:
+    """Show one number large, with what to compare it with below."""
+    return (
+        f'<div class="tile"><div class="name">{escape(name)}</div><div class="value">{escape(value)}</div>'
+        f'<div class="beside">{escape(beside)}</div></div>'
+    )
 
-    `formats` gives a column its own way of writing a value.
-    """
-    formats = formats or {}
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
-    rows = [
-        "<tr>"
-        + "".join(_cell(value, formats.get(name)) for name, value in zip(frame, row, strict=True))
-        + "</tr>"
-        for row in frame.itertuples(index=False, name=None)
-    ]
-    return f'<div class="scroll"><table><tr>{head}</tr>\n' + "\n".join(rows) + "</table></div>"
+
+def facts_line(facts: Mapping[str, str]) -> str:
+    """Write names and values in one quiet line."""
+    pieces = (f"<span>{escape(name)} <code>{escape(value)}</code></span>" for name, value in facts.items())
+    return f'<p class="origin">{"".join(pieces)}</p>'
 
 
 def facts(values: Mapping[str, object]) -> str:
     """Write names and values as a table of two columns."""
-    return table(pd.DataFrame({"": list(values), "value": pd.Series(list(values.values()), dtype=object)}))
+    rows = [[escape(name), escape(_text(value, whole=_is_whole(value)))] for name, value in values.items()]
+    return rows_table(["", ""], rows)
+
+
+def table(frame: pd.DataFrame, formats: Mapping[str, Write] | None = None) -> str:
+    """Write a table without its index; missing values are dashes, `formats` writes a column in its own way."""
+    columns = [_column(frame.iloc[:, place], (formats or {}).get(name)) for place, name in enumerate(frame)]
+    numeric = frozenset(place for place in range(frame.shape[1]) if _is_numeric(frame.iloc[:, place]))
+    return rows_table([str(name) for name in frame], list(zip(*columns, strict=True)), numeric)
+
+
+def percent(share: object) -> str:
+    """Write a share of the whole."""
+    return f"{100 * float(share):.1f}%"  # type: ignore[arg-type]
 
 
 def figure(drawing: "Figure", caption: str = "") -> str:
@@ -82,14 +87,9 @@ def figure(drawing: "Figure", caption: str = "") -> str:
     stream = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "unclip_pipeline", "svg.fonttype": "none"}):
         drawing.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
-    return _figure(_data_uri("image/svg+xml", stream.getvalue()), "plot", caption)
-
-
-def picture(image: Image.Image, caption: str = "") -> str:
-    """Inline a picture as PNG."""
-    stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
-    return _figure(_data_uri("image/png", stream.getvalue()), "picture", caption)
+    source = f"data:image/svg+xml;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    legend = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure><img class="plot" alt="{escape(caption)}" src="{source}">{legend}</figure>'
 
 
 def details(title: str, *pieces: str) -> str:
@@ -97,32 +97,44 @@ def details(title: str, *pieces: str) -> str:
     return f"<details><summary>{escape(title)}</summary>\n" + "\n".join(pieces) + "\n</details>"
 
 
-def number(value: float) -> str:
-    """Write a number with four significant figures; whole numbers in full."""
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:.4g}"
+def markdown(text: str) -> str:
+    """Render Markdown; HTML inside it is shown, not obeyed."""
+    from markdown_it import MarkdownIt
+
+    return f'<div class="card">{MarkdownIt("commonmark", {"html": False}).enable("table").render(text)}</div>'
 
 
-def _cell(value: object, write: Callable[[object], str] | None) -> str:
+def _column(values: pd.Series, write: Write | None) -> Sequence[str]:
+    numbers = [value for value in values if is_number(_plain(value)) and not pd.isna(value)]
+    whole = all(_is_whole(value) for value in numbers)
+    return [escape(_text(value, whole=whole, write=write)) for value in values]
+
+
+def _text(value: object, *, whole: bool, write: Write | None = None) -> str:
     if pd.api.types.is_scalar(value) and pd.isna(value):
-        return '<td class="n">–</td>'
-    is_number = isinstance(value, (int, float)) or hasattr(value, "__float__")
-    is_number = is_number and not isinstance(value, bool)
+        return "–"
     if write is not None:
-        text = write(value)
-    elif is_number and abs(float(value)) != float("inf"):
-        text = number(float(value))
-    else:
-        text = str(value)
-    kind = ' class="n"' if is_number else ""
-    return f"<td{kind}>{escape(text)}</td>"
+        return write(value)
+    plain = _plain(value)
+    if not is_number(plain):
+        return str(value)
+    return number(int(plain) if whole else float(plain))
 
 
-def _figure(source: str, kind: str, caption: str) -> str:
-    legend = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure><img class="{kind}" alt="{escape(caption)}" src="{source}">{legend}</figure>'
+def _plain(value: object) -> object:
+    """Take a number out of NumPy's box."""
+    return value.item() if hasattr(value, "item") else value
 
 
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _is_whole(value: object) -> bool:
+    plain = _plain(value)
+    return is_number(plain) and float(plain).is_integer()
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    if pd.api.types.is_bool_dtype(values):
+        return False
+    present = values.dropna()
+    return pd.api.types.is_numeric_dtype(values) or (
+        len(present) > 0 and all(is_number(_plain(value)) for value in present)
+    )

@@ -19,6 +19,7 @@ from unclip_pipeline.cards.figures import Figure, cross, figure, interval, label
 
 Metrics = Mapping[str, Any]
 DATA_STAGES = {f"share_{{row}}_{stage}": stage for stage in ("scraped", "filtered", "deduplicated")}
+CONTINUED = "\n\nThe card goes on in `MODEL_CARD.md` of the bundle.\n"
 COPY_KINDS = ("flagged", "reference", "excess")
 
 
@@ -54,6 +55,23 @@ def model_card(
         GLOSSARY,
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def without_front_matter(card: str) -> str:
+    """Leave out the block that only machines read."""
+    return card.split("\n---\n", 1)[-1] if card.startswith("---\n") else card
+
+
+def abstract(card: str, longest: int) -> str:
+    """Shorten a card to its first sections, as many as fit, for a place that holds no more."""
+    sections = without_front_matter(card).split("\n## ")[1:]
+    kept = sections[0].partition("\n")[2].strip()
+    for section in sections[1:]:
+        longer = f"{kept}\n\n## {section.strip()}"
+        if len(longer) + len(CONTINUED) > longest:
+            break
+        kept = longer
+    return (kept + CONTINUED)[:longest]
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

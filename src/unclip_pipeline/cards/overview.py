@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from unclip_pipeline.cards import charts, theme
+from unclip_pipeline.cards import charts, html
 from unclip_pipeline.cards.evaluation import copies_section, figures_section, samples_section, ways_section
 from unclip_pipeline.cards.figures import figure, figures, interval, label, number
 from unclip_pipeline.cards.tables import cross_table, figure_table, rows_table
@@ -41,8 +41,8 @@ def overview_page(
     """Write the page; a stage whose metrics are None (the scorecard outside the world) is left out."""
     measured = {stage: stage_metrics for stage, stage_metrics in metrics.items() if stage_metrics}
     evaluated, scored = measured.get("evaluate", {}), measured.get("scorecard", {})
-    return theme.document(
-        "unCLIP Pipeline: report",
+    return html.page(
+        "From a list of URLs to a model you can account for",
         _header(origin, ledger, measured),
         samples_section(samples, GRID_PICTURES),
         ways_section(samples, pictures_by_uid, COMPARED_PROMPTS),
@@ -57,6 +57,7 @@ def overview_page(
         links_section(measured),
         "<footer>Intervals are 95%. Chance is what guessing reaches; the value of real pictures is what a "
         "perfect model would score at the same number of pictures.</footer>",
+        title="unCLIP Pipeline: report",
     )
 
 
@@ -77,7 +78,9 @@ def waterfall_section(ledger: pd.DataFrame) -> str:
             )
     columns = ["", "URLs", "lost", "of all", "", "left"]
     lead = "Every URL has one fate. The rows add up: nothing is dropped without a counted reason."
-    return theme.section("From URLs to a dataset", lead, rows_table(columns, rows, frozenset({1, 2, 3})))
+    return html.section(
+        "From URLs to a dataset", html.paragraph(lead), rows_table(columns, rows, frozenset({1, 2, 3}))
+    )
 
 
 def curves_section(histories: Mapping[str, pd.DataFrame]) -> str:
@@ -98,7 +101,7 @@ def curves_section(histories: Mapping[str, pd.DataFrame]) -> str:
         )
         panels.append(f'<div><h3>{escape(label(stage))}</h3><p class="quiet">{last}</p>{chart}</div>')
     lead = "Loss over images seen, on a logarithmic scale."
-    return theme.section("Training", lead, f'<div class="curves">{"".join(panels)}</div>')
+    return html.section("Training", html.paragraph(lead), f'<div class="curves">{"".join(panels)}</div>')
 
 
 def attributes_section(scored: Metrics) -> str:
@@ -119,7 +122,7 @@ def attributes_section(scored: Metrics) -> str:
         "drawings that show what the caption names, on combinations that no training picture shows unless said."
     )
     table = cross_table(scored, r"drawn_chance_([a-z]+)", columns)
-    return theme.section("Does it draw what is asked", lead, table)
+    return html.section("Does it draw what is asked", html.paragraph(lead), table)
 
 
 def data_audit_section(audited: Metrics) -> str:
@@ -133,7 +136,9 @@ def data_audit_section(audited: Metrics) -> str:
         "Shares of groups among training pictures as CLIP reads them. A log keep ratio below 0 means that the "
         "stages together kept fewer of the group than of the largest one."
     )
-    return theme.section("Who is in the data", lead, cross_table(audited, r"share_(.+)_scraped", columns))
+    return html.section(
+        "Who is in the data", html.paragraph(lead), cross_table(audited, r"share_(.+)_scraped", columns)
+    )
 
 
 def sample_audit_section(audited: Metrics) -> str:
@@ -151,9 +156,9 @@ def sample_audit_section(audited: Metrics) -> str:
         "tv_{row}_n": "n",
     }
     shares = {"share_{row}_training": "training", "share_{row}": "drawn"}
-    return theme.section(
+    return html.section(
         "Who the model draws when nobody asks",
-        lead,
+        html.paragraph(lead),
         cross_table(audited, r"spread_clip_([^_]+)", spread),
         cross_table(audited, r"tv_(.+)_floor", distance),
         f"<details><summary>Shares by group</summary>{cross_table(audited, r'share_(.+)_training', shares)}</details>",
@@ -165,33 +170,25 @@ def scorecard_section(scored: Metrics) -> str:
     told = ("drawn_", "zero_shot_", "judge_", "bias_samples_")
     found = [one for one in figures(scored) if not one.name.startswith(told)]
     lead = "Every stage of the data against what the embedded world planted; no stage saw this truth."
-    return theme.section("Against the planted truth", lead, figure_table(found)) if found else ""
+    return (
+        html.section("Against the planted truth", html.paragraph(lead), figure_table(found)) if found else ""
+    )
 
 
 def links_section(measured: Mapping[str, Metrics]) -> str:
     """Link each stage's own report and fold away its figures."""
     pieces = []
     for stage, metrics in measured.items():
-        link = f'<a href="{stage}_report.html">report</a>' if stage in WITH_REPORT else ""
+        link = f'<a href="{stage}_report.html">report</a>' if _has_report(stage) else ""
         table = figure_table(figures(metrics))
         pieces.append(f"<details><summary>{escape(label(stage))} {link}</summary>{table}</details>")
-    return theme.section("Stage by stage", "Each stage's own report, and all it measured.", *pieces)
+    return html.section(
+        "Stage by stage", html.paragraph("Each stage's own report, and all it measured."), *pieces
+    )
 
 
-WITH_REPORT = frozenset(
-    {
-        "scrape",
-        "filter",
-        "annotate",
-        "deduplicate",
-        "audit_data",
-        "release_dataset",
-        "evaluate",
-        "audit_samples",
-        "release_model",
-        "scorecard",
-    }
-)
+def _has_report(stage: str) -> bool:
+    return stage not in ("render_world", "embed") and not stage.startswith("train_")
 
 
 def _header(origin: Origin, ledger: pd.DataFrame, measured: Mapping[str, Metrics]) -> str:
@@ -202,16 +199,13 @@ def _header(origin: Origin, ledger: pd.DataFrame, measured: Mapping[str, Metrics
         "seed": str(origin.seed),
     }
     kept = int((ledger["fate"] == "kept").sum())
-    tiles = [theme.tile("pictures kept", number(kept), f"of {number(len(ledger))} listed")]
+    tiles = [html.tile("pictures kept", number(kept), f"of {number(len(ledger))} listed")]
     tiles += _figure_tiles({**measured.get("scorecard", {}), **measured.get("evaluate", {})})
     released = figure(measured.get("release_model", {}), "gates_passed")
     if released is not None:
         total = measured["release_model"].get("gates", released.value)
-        tiles.append(theme.tile("gates passed", number(released.value), f"of {number(total)}"))
-    return (
-        "<h1>From a list of URLs to a model you can account for</h1>"
-        f'{theme.facts_line(facts)}<div class="tiles">{"".join(tiles)}</div>'
-    )
+        tiles.append(html.tile("gates passed", number(released.value), f"of {number(total)}"))
+    return f'{html.facts_line(facts)}<div class="tiles">{"".join(tiles)}</div>'
 
 
 def _figure_tiles(measured: Metrics) -> list[str]:
@@ -230,7 +224,7 @@ def _figure_tiles(measured: Metrics) -> list[str]:
             beside = interval(one)
             if reference in measured:
                 beside += f" · {reference_words} {number(measured[reference])}"
-            tiles.append(theme.tile(words, number(one.value), beside))
+            tiles.append(html.tile(words, number(one.value), beside))
     return tiles
 
 

@@ -5,24 +5,31 @@ from html import escape
 
 import pandas as pd
 
-from unclip_pipeline.cards import theme
+from unclip_pipeline.cards import html
+from unclip_pipeline.cards.model_card import without_front_matter
 from unclip_pipeline.cards.tables import rows_table
 
 
 def release_page(facts: Mapping[str, str], gates: pd.DataFrame, *, usage: str, card: str) -> str:
     """Write the page. `gates`: gate, value, bound, verdict."""
-    return theme.document(
-        "Release",
-        f"<h1>Released model</h1>{theme.facts_line(facts)}",
-        theme.section(
+    return html.page(
+        "Released model",
+        html.facts_line(facts),
+        html.section(
             "Gates",
-            "A figure out of bounds stops the release unless it is overridden by name.",
+            html.paragraph("A figure out of bounds stops the release unless it is overridden by name."),
             _gates(gates),
         ),
-        theme.section(
-            "Use", "From the registry, or from the folder alone.", f"<pre><code>{escape(usage)}</code></pre>"
+        html.section(
+            "Use",
+            html.paragraph("From the registry, or from the folder alone."),
+            f"<pre><code>{escape(usage)}</code></pre>",
         ),
-        theme.section("Model card", "MODEL_CARD.md of the bundle.", f"<pre>{escape(card)}</pre>"),
+        html.section(
+            "Model card",
+            html.paragraph("MODEL_CARD.md of the bundle."),
+            html.markdown(without_front_matter(card)),
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from html import escape
 
 import pandas as pd
 
-from unclip_pipeline.cards import charts, gallery, theme
+from unclip_pipeline.cards import charts, gallery, html
 from unclip_pipeline.cards.figures import Figure, number
 from unclip_pipeline.cards.tables import rows_table
 
@@ -31,9 +31,9 @@ def samples_audit_page(
     n, training. `parity`: prompt, axis, tv, tv_floor, tv_floor_p95, tv_low, tv_high, jsd_bits,
     jsd_floor_bits, p, q, n.
     """
-    return theme.document(
-        "Audit of samples",
-        f"<h1>Who the model draws when nobody asks</h1>{theme.facts_line(facts)}<p>{escape(PREFACE)}</p>",
+    return html.page(
+        "Who the model draws when nobody asks",
+        html.facts_line(facts) + html.paragraph(PREFACE),
         _spread_section(samples, spread),
         _parity_section(parity, set(spread.loc[spread["collapsed"], "prompt"])),
         _shares_section(shares),
@@ -63,7 +63,7 @@ def _spread_section(samples: pd.DataFrame, spread: pd.DataFrame) -> str:
         "Mean distance between two drawn pictures of a prompt over that between two training pictures of the "
         "same thing: 1 is equal variety. Where it has collapsed, the shares below say nothing about groups."
     )
-    return theme.section("Variety", lead, *pieces)
+    return html.section("Variety", html.paragraph(lead), *pieces)
 
 
 def _parity_section(parity: pd.DataFrame, collapsed: set[str]) -> str:
@@ -85,8 +85,10 @@ def _parity_section(parity: pd.DataFrame, collapsed: set[str]) -> str:
         "Total variation between the shares drawn and those of training. The floor is what perfect parity "
         "gives at the same number of pictures; q is p after Benjamini and Hochberg over this table."
     )
-    return theme.section(
-        "Distance from the training shares", lead, rows_table(columns, rows, frozenset(range(2, 10)))
+    return html.section(
+        "Distance from the training shares",
+        html.paragraph(lead),
+        rows_table(columns, rows, frozenset(range(2, 10))),
     )
 
 
@@ -101,4 +103,4 @@ def _shares_section(shares: pd.DataFrame) -> str:
         ])  # fmt: skip
     columns = ["prompt", "axis", "group", "drawn", "95% interval", "0 to 1", "training", "n"]
     lead = "The upright mark is the share among training pictures. A picture no label fits counts as unknown."
-    return theme.section("Shares", lead, rows_table(columns, rows, frozenset({3, 4, 6, 7})))
+    return html.section("Shares", html.paragraph(lead), rows_table(columns, rows, frozenset({3, 4, 6, 7})))

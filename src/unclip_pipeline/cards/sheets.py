@@ -1,16 +1,19 @@
-"""Contact sheets of pictures that are named by uid."""
+"""Sheets of pictures that are named by uid."""
 
+import io
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
-from unclip_pipeline.cards import html
-from unclip_pipeline.corpus.images import contact_sheet, decode_rgb
+from unclip_pipeline.cards import gallery, html
+from unclip_pipeline.corpus.images import decode_rgb
 from unclip_pipeline.corpus.shards import Sample, read_shard
 
-COLUMNS = 10
 SIDE_PX = 96
+NOTE_CHARACTERS = 80
 
 
 def find_samples(raw_shards: Path, rows: pd.DataFrame) -> dict[str, Sample]:
@@ -32,9 +35,39 @@ def sheet(
     notes: Iterable[str] = (),
 ) -> str:
     """Show pictures under a title, each with a note (its caption if none are given)."""
-    if not len(uids):
-        return html.paragraph(f"{title}: there are none.")
-    pictures = [decode_rgb(samples[uid].image) for uid in uids]
-    side_px = min(SIDE_PX, max(max(picture.shape[:2]) for picture in pictures))
     written = list(notes) or [samples[uid].caption for uid in uids]
-    return html.picture(contact_sheet(pictures, written, COLUMNS, max(48, side_px)), title)
+    pictures = [
+        gallery.Picture(thumbnail(samples[uid].image), _shortened(note))
+        for uid, note in zip(uids, written, strict=True)
+    ]
+    return _titled(title, pictures)
+
+
+def pairs(
+    samples: dict[str, Sample], first: Sequence[str], second: Sequence[str], title: str, notes: Sequence[str]
+) -> str:
+    """Show pictures two by two, each pair with a note."""
+    pictures = [
+        gallery.Picture(thumbnail(samples[one].image), note, beside=thumbnail(samples[other].image))
+        for one, other, note in zip(first, second, notes, strict=True)
+    ]
+    return _titled(title, pictures)
+
+
+def thumbnail(data: bytes, side_px: int = SIDE_PX) -> bytes:
+    """Scale a picture down to fit a square, whole, and encode it small; a smaller one keeps its size."""
+    picture = Image.fromarray(decode_rgb(data))
+    picture.thumbnail((side_px, side_px))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=90, subsampling=0)
+    return stream.getvalue()
+
+
+def _titled(title: str, pictures: Sequence[gallery.Picture]) -> str:
+    if not pictures:
+        return html.paragraph(f"{title}: there are none.")
+    return html.heading(title) + gallery.grid(pictures, small=True)
+
+
+def _shortened(note: str) -> str:
+    return textwrap.shorten(note, NOTE_CHARACTERS, placeholder=" …")

@@ -1,7 +1,4 @@
-"""The look of the overview page: one column, quiet colours, figures that line up, dark and light."""
-
-from collections.abc import Mapping
-from html import escape
+"""The look of every page: one column, quiet colours, figures that line up, dark and light."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2228; --quiet: #66707b; --paper: #fbfaf8; --card: #fff;
@@ -15,13 +12,14 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 s
   sans-serif; font-variant-numeric: tabular-nums; }
 main, header { max-width: 74rem; margin: 0 auto; padding: 0 1.5rem; }
 header { padding-top: 2.6rem; }
+header > p { margin-top: .7rem; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0; letter-spacing: -.02em; font-weight: 650; }
 h2 { font-size: 1.3rem; letter-spacing: -.01em; margin: 0 0 .3rem; font-weight: 650; }
 h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; font-weight: 600; }
 section { margin: 3.2rem 0 0; }
 p { max-width: 46rem; margin: .3rem 0 1rem; }
-.quiet, .lead { color: var(--quiet); }
-.lead { margin-bottom: 1.2rem; }
+.quiet, section > p { color: var(--quiet); }
+section > p { margin-bottom: 1.2rem; }
 code { font: .85em ui-monospace, Consolas, monospace; overflow-wrap: anywhere; }
 a { color: var(--s0); }
 .origin { max-width: none; display: flex; flex-wrap: wrap; gap: .2rem 1.6rem; margin: .7rem 0 0; color:
@@ -35,10 +33,18 @@ a { color: var(--s0); }
 .tile .value { font-size: 1.7rem; font-weight: 650; letter-spacing: -.02em; line-height: 1.3; }
 .tile .beside { font-size: .8rem; color: var(--quiet); }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 1.1rem .9rem; }
+figure { margin: .8rem 0; }
 .grid figure, .row figure { margin: 0; }
+.grid + p { margin-top: 1rem; }
 figcaption { font-size: .78rem; line-height: 1.3; color: var(--quiet); margin-top: .3rem; }
 .grid img { width: 100%; }
+.grid.small { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: .9rem .7rem; }
+.grid.small.pairs { grid-template-columns: repeat(auto-fill, minmax(196px, 1fr)); }
+.grid.small img { width: auto; max-width: 96px; display: inline-block; vertical-align: bottom; }
+.grid.small img + img { margin-left: 4px; }
+.grid.small figcaption { overflow-wrap: anywhere; }
 img { image-rendering: pixelated; border-radius: 6px; display: block; background: var(--line); }
+img.plot { image-rendering: auto; background: #fff; padding: 4px; max-width: 100%; height: auto; }
 .rows { display: grid; gap: .9rem; margin-top: 1.2rem; }
 .row { display: grid; grid-template-columns: minmax(9rem, 16rem) repeat(var(--columns, 4), 128px); gap:
   .8rem; align-items: center; }
@@ -46,11 +52,13 @@ img { image-rendering: pixelated; border-radius: 6px; display: block; background
 .row .prompt { font-size: .9rem; }
 .row.head { font-size: .82rem; color: var(--quiet); align-items: end; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; min-width: 30rem; }
+.scroll + .scroll, .scroll + figure { margin-top: 1.6rem; }
+table { border-collapse: collapse; font-size: .9rem; min-width: 20rem; }
 th, td { padding: .32rem .9rem .32rem 0; text-align: left; border-bottom: 1px solid var(--line);
   vertical-align: baseline; }
 th { font-weight: 500; color: var(--quiet); font-size: .82rem; }
 td.n, th.n { text-align: right; white-space: nowrap; }
+td:not(.n) { min-width: min(9rem, max-content); max-width: 30rem; overflow-wrap: anywhere; }
 td .interval { display: block; color: var(--quiet); font-size: .76rem; }
 tr.stage td { padding-top: .9rem; font-weight: 600; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: 1.4rem; }
@@ -85,42 +93,12 @@ tr.stage td { padding-top: .9rem; font-weight: 600; }
 .note { border-left: 3px solid var(--s1); padding: .1rem 0 .1rem .9rem; }
 pre { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: .8rem 1rem; font: .82rem/1.5 ui-monospace, Consolas, monospace; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .4rem 1.4rem
+  1.2rem; }
+.card h1, .card h2, .card h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
+.card h1 { font-size: 1.15rem; }
+.card table { margin: 0 0 1rem; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; }
 footer { margin: 4rem 0 3rem; color: var(--quiet); font-size: .85rem; }
 """
-
-
-def document(title: str, header: str, *sections: str) -> str:
-    """Put a header and sections together as a whole page that needs no other file."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
-        f"<header>{header}</header>\n<main>\n"
-        + "\n".join(filter(None, sections))
-        + "\n</main></body></html>\n"
-    )
-
-
-def section(title: str, lead: str, *pieces: str) -> str:
-    """Put pieces under a heading and a quiet sentence that says how to read them."""
-    return (
-        f'<section><h2>{escape(title)}</h2><p class="lead">{escape(lead)}</p>\n'
-        + "\n".join(pieces)
-        + "</section>"
-    )
-
-
-def tile(name: str, value: str, beside: str) -> str:
-    """Show one number large, with what to compare it with below."""
-    return (
-        f'<div class="tile"><div class="name">{escape(name)}</div><div class="value">{escape(value)}</div>'
-        f'<div class="beside">{escape(beside)}</div></div>'
-    )
-
-
-def facts_line(facts: Mapping[str, str]) -> str:
-    """Write names and values in one quiet line."""
-    pieces = (f"<span>{escape(name)} <code>{escape(value)}</code></span>" for name, value in facts.items())
-    return f'<p class="origin">{"".join(pieces)}</p>'

@@ -206,6 +206,6 @@ def _choice(study: LabelStudy, chosen: pd.DataFrame, samples: dict[str, Sample])
             "half to likely ones, and some are drawn evenly, which find what no score suspects. The chance of "
             "each is kept with it, so that estimates hold for all pictures."
         ),
-        html.table(table),
+        html.table(table, dict.fromkeys(table.columns[2:], "{:.2%}".format)),
         *sheets,
     ]

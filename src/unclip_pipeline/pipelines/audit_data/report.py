@@ -22,8 +22,8 @@ def audit_page(
         "Who is in the data",
         html.paragraph(
             "Labels are what CLIP reads off a picture by the prompts of audit_axes; they are readings with errors, "
-            "not properties of anyone. Shares are of all pictures of the split `train` at a stage, `unknown` "
-            "among them, with Wilson's 95% interval."
+            "not properties of anyone. Shares are of all training pictures at a stage, those that no "
+            "label fits among them, with Wilson's 95% interval."
         ),
         *(html.section(f"Axis: {axis}", *_axis(labels[axis], stages, weighting)) for axis in labels),
         html.section("Weights", *_weights(weighting, metrics, config)),
@@ -43,7 +43,7 @@ def _axis(labels: pd.Series, stages: dict[str, pd.Index], weighting: Weighting) 
         html.table(wide.reset_index()),
         html.details("With counts and intervals", html.table(table)),
         html.heading(f"Log keep ratio against {reference} (0: kept alike; stages add up to the total)"),
-        html.table(ratios),
+        html.table(ratios.rename(columns={"log_keep_ratio": "log keep ratio"})),
     ]
 
 
@@ -55,6 +55,6 @@ def _weights(weighting: Weighting, metrics: Mapping[str, int | float], config: A
         "smallest weight": float(weighting.weights.min()),
         "largest weight": float(weighting.weights.max()),
         "effective share of the rows": weighting.effective_share,
-        **{name: value for name, value in metrics.items() if name.startswith("unsafe_")},
+        **{name.replace("_", " "): value for name, value in metrics.items() if name.startswith("unsafe_")},
     }
     return [html.facts(facts)]

@@ -1,13 +1,12 @@
 """The page of the duplicates: counts, and groups side by side with what stands for them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from unclip_pipeline.cards import html
-from unclip_pipeline.cards.sheets import find_samples, sheet
+from unclip_pipeline.cards.sheets import find_samples, pairs, sheet
 from unclip_pipeline.corpus.fates import KEPT
 from unclip_pipeline.corpus.shards import Sample
 from unclip_pipeline.curation.duplicate_config import DuplicateConfig
@@ -39,8 +38,8 @@ def duplicate_page(
     shown_families = _largest(families, "family", FAMILIES_SHOWN)
     unsure = {reason: _of(dropped, reason).head(PAIRS_SHOWN) for reason in REASONS[1:]}
     leaks = dropped[dropped["uid"].isin(_gave_way(rows)["uid"])].head(PAIRS_SHOWN)
-    pairs = pd.concat([*unsure.values(), leaks])
-    named = pd.concat([pairs["uid"], pairs["duplicate_of"], *(part["uid"] for part in shown_families)])
+    paired = pd.concat([*unsure.values(), leaks])
+    named = pd.concat([paired["uid"], paired["duplicate_of"], *(part["uid"] for part in shown_families)])
     shown = pd.concat([*groups, rows[rows["uid"].isin(named)]]).drop_duplicates("uid")
     samples = find_samples(raw_shards, shown)
     return html.page(
@@ -49,7 +48,10 @@ def duplicate_page(
             f"{len(rows) - len(dropped):,} of {len(rows):,} pictures are kept. Every dropped one names a "
             "kept one that stands for it; held-out pictures are kept before training pictures."
         ),
-        html.section("Reasons", html.table(reason_table(rows))),
+        html.section(
+            "Reasons",
+            html.table(reason_table(rows), {"share": html.percent, "lowest cosine": "{:.4f}".format}),
+        ),
         html.section("What the search found", html.paragraph(probe_sentence(metrics, config))),
         html.section(
             "Held-out pictures and training",
@@ -173,8 +175,5 @@ def _title(group: pd.DataFrame) -> str:
 
 
 def _side_by_side(reason: str, part: pd.DataFrame, samples: dict[str, Sample]) -> str:
-    uids: Sequence[str] = [
-        uid for pair in zip(part["duplicate_of"], part["uid"], strict=True) for uid in pair
-    ]
-    notes = [note for cosine in part["cosine"] for note in ("kept", f"{cosine:.3f}")]
-    return sheet(samples, uids, reason, notes=notes)
+    notes = [f"{cosine:.3f}" for cosine in part["cosine"]]
+    return pairs(samples, part["duplicate_of"].tolist(), part["uid"].tolist(), reason, notes)

@@ -38,7 +38,7 @@ def filter_page(
         html.section(
             "Rules",
             html.figure(waterfall_bars(waterfall(rows, rules))),
-            html.table(rule_table(rows, rules)),
+            html.table(rule_table(rows, rules), {"share that fails": html.percent}),
         ),
         html.section("Rules together", *_together(rows, failing)),
         _fit_section(rows, config),
@@ -82,8 +82,8 @@ def _together(rows: pd.DataFrame, failing: Sequence[Rule]) -> list[str]:
     table = overlap(rows).loc[names, names]
     return [
         html.paragraph(
-            "Pairs that a rule and another would keep between them if there were no others; on the diagonal, "
-            "each rule alone."
+            "How many pairs would be kept if there were only the rule of the row and that of the column; on the "
+            "diagonal, that rule alone."
         ),
         html.table(table.rename_axis("rule").rename(columns=_words).rename(index=_words).reset_index()),
     ]
@@ -184,7 +184,7 @@ def _languages(rows: pd.DataFrame) -> list[str]:
             "The language of the caption, as a small model guesses it; unknown where it is not sure, as with "
             "most captions of a few words."
         ),
-        html.table(shown),
+        html.table(shown, {"kept share": html.percent}),
     ]
 
 

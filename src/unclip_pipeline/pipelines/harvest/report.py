@@ -35,19 +35,21 @@ def harvest_page(harvested: Harvested) -> str:
             html.table(_counts("status", tally.statuses)),
             html.table(_counts("content", tally.content_types).head(KINDS_SHOWN)),
         ),
-        html.section("Captions", html.table(shares(rows, "caption_source"))),
+        html.section("Captions", _table(shares(rows, "caption_source"))),
         html.section(
             "Languages of pages, by image",
-            html.table(shares(rows, "page_language").head(LANGUAGES_SHOWN)),
-            html.table(shares(rows, "page_language_source")),
+            _table(shares(rows, "page_language").head(LANGUAGES_SHOWN)),
+            _table(shares(rows, "page_language_source")),
         ),
-        html.section(
-            "Licences", html.table(shares(rows, "licence")), html.table(shares(rows, "licence_source"))
-        ),
+        html.section("Licences", _table(shares(rows, "licence")), _table(shares(rows, "licence_source"))),
         html.section("Refusals", *_refusals(rows, tally)),
-        html.section("Hosts of images", html.table(hosts(rows).head(HOSTS_SHOWN))),
+        html.section("Hosts of images", _table(hosts(rows).head(HOSTS_SHOWN))),
         html.section("Rows", html.paragraph("An even choice."), html.table(_spread(rows))),
     )
+
+
+def _table(counts: pd.DataFrame) -> str:
+    return html.table(counts, {"share": html.percent})
 
 
 def counted(counts: Mapping[str, int], meaning: Mapping[str, str]) -> pd.DataFrame:
@@ -94,7 +96,7 @@ def _refusals(rows: pd.DataFrame, tally: Tally) -> list[str]:
         f"{tally.refused_pages:,} pages forbid the use of their pictures; {len(refused):,} rows are listed with "
         "that evidence and will not be asked for."
     )
-    return [html.paragraph(text), html.table(shares(refused, "opt_out"))]
+    return [html.paragraph(text), _table(shares(refused, "opt_out"))]
 
 
 def _spread(rows: pd.DataFrame) -> pd.DataFrame:

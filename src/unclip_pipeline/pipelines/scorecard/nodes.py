@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 
 from unclip_pipeline.cards import html
+from unclip_pipeline.cards.figures import Figure
+from unclip_pipeline.cards.tables import figure_table
 from unclip_pipeline.world import score_data as data
 from unclip_pipeline.world.judge_config import JudgeConfig
 from unclip_pipeline.world.scenes import WorldConfig
@@ -96,7 +98,7 @@ def write_scorecard(
         "Scorecard against the planted truth",
         html.paragraph(PREFACE),
         html.section("What must hold exactly", html.table(checks)),
-        *(html.section(title, html.table(frame)) for title, frame in measured.items() if len(frame)),
+        *(html.section(title, _figures(frame)) for title, frame in measured.items() if len(frame)),
         html.section(
             f"Scrape fates that differ from the planted ones: {len(mismatches)}",
             html.table(mismatches.head(MISMATCHES_SHOWN)),
@@ -107,3 +109,8 @@ def write_scorecard(
         ),
     )
     return metrics, page
+
+
+def _figures(estimated: pd.DataFrame) -> str:
+    rows = estimated.astype(object).where(estimated.notna(), None)
+    return figure_table([Figure(*row) for row in rows.itertuples(index=False, name=None)])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SHOWN = 50
 SHOWN_FROM_SHARDS = 8
 ODD_SHOWN = 10  # of each kind
+ELONGATED = 1.5  # longer side over shorter
 MOMENTS = 60  # on the line of the rate
 
 
@@ -32,12 +33,12 @@ def scrape_page(
             f"{int(ledger['listed'].sum()):,} rows name {len(ledger):,} distinct pairs of URL and caption; "
             f"{len(kept):,} pictures were kept. Every pair has exactly one fate."
         ),
-        html.section("Fates", html.table(tables.fates(ledger))),
+        html.section("Fates", html.table(tables.fates(ledger), {"share": html.percent})),
         html.section("Speed", *_speed(requests)),
         html.section(
             "Hosts",
-            html.table(tables.classes(ledger)),
-            html.table(tables.hosts(ledger).head(tables.HOSTS_SHOWN)),
+            html.table(tables.classes(ledger), {"kept share": html.percent}),
+            html.table(tables.hosts(ledger).head(tables.HOSTS_SHOWN), {"kept share": html.percent}),
         ),
         html.section("Permission", *_permission(ledger, evidence)),
         html.section(
@@ -49,7 +50,9 @@ def scrape_page(
             html.heading("The same bytes behind many URLs"),
             html.table(tables.repeated_bytes(ledger)),
         ),
-        html.section("Cases", html.paragraph("The first of each fate."), html.table(tables.cases(ledger))),
+        html.section(
+            "Cases", html.paragraph("The first few of each fate."), html.table(tables.cases(ledger))
+        ),
     )
 
 
@@ -106,7 +109,7 @@ def _odd(ledger: pd.DataFrame, kept: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {
         **by_flag,
         "the smallest": kept.assign(side=kept[["width", "height"]].min(axis=1)).nsmallest(ODD_SHOWN, "side"),
-        "the most elongated": _longest(kept),
+        f"the most elongated, {ELONGATED:g} times as long as wide or more": _longest(kept),
         "placeholders, one of each": _placeholders(ledger),
     }
 
@@ -114,7 +117,7 @@ def _odd(ledger: pd.DataFrame, kept: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _longest(kept: pd.DataFrame) -> pd.DataFrame:
     sides = kept[["source_width", "source_height"]].astype("float64")
     ratio = sides.max(axis=1) / sides.min(axis=1)
-    return kept.assign(ratio=ratio).nlargest(ODD_SHOWN, "ratio")
+    return kept.assign(ratio=ratio)[ratio >= ELONGATED].nlargest(ODD_SHOWN, "ratio")
 
 
 def _placeholders(ledger: pd.DataFrame) -> pd.DataFrame:
