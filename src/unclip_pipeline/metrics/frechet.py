@@ -23,7 +23,7 @@ def frechet_distance(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray
     a = (x - x.mean(0)) / np.sqrt(len(x) - 1)
     b = (y - y.mean(0)) / np.sqrt(len(y) - 1)
     means = np.sum((x.mean(0) - y.mean(0)) ** 2)
-    a, b = np.linalg.qr(a, mode="r"), np.linalg.qr(b, mode="r")  # rotations of rows change neither norm
+    a, b = _fewer_rows(a), _fewer_rows(b)
     cross = norm(a @ b.T, "nuc")
     return max(0.0, float(means + norm(a) ** 2 + norm(b) ** 2 - 2 * cross))
 
@@ -53,6 +53,12 @@ def frechet_difference(real: Features, first: Others, second: Others, *, extract
 def frechet_bias(d: int, n: int, m: int, variance: float = 1.0) -> float:
     """Expected distance of n against m draws of one isotropic Gaussian in d dimensions, to first order."""
     return variance * (d + d * (d + 1) / 4) * (1 / n + 1 / m)
+
+
+def _fewer_rows(centred: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "_ d"]:
+    """Rotate rows, which changes no norm, so that no more than d of them are left."""
+    n, d = centred.shape
+    return np.linalg.qr(centred, mode="r") if n > d else centred
 
 
 def _check_equal_n(real: Features, generated: Others) -> None:
