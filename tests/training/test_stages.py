@@ -19,7 +19,6 @@ from unclip_pipeline.training import loop
 from unclip_pipeline.training.decoder import DecoderTraining, draw_dropped
 from unclip_pipeline.training.degradation import blurred
 from unclip_pipeline.training.history import History
-from unclip_pipeline.training.loop import Step
 from unclip_pipeline.training.pairs import Pairs
 from unclip_pipeline.training.prior import PriorBatch, PriorTraining, prior_loss, replaced_text
 from unclip_pipeline.training.upsampler import (
@@ -219,7 +218,8 @@ def test_crop_that_misses_the_grid_is_refused():
 
 def test_history_averages_equal_shares_of_the_run():
     history = History(images=100, rows=2)
-    list(history.watch(Step(seen, {"loss": float(seen)}) for seen in range(10, 101, 10)))
+    for seen in range(10, 101, 10):
+        history.add(seen, {"loss": float(seen)})
     table = history.table()
     assert table["images_seen"].tolist() == [50, 100] and table["loss"].tolist() == [30.0, 80.0]
 

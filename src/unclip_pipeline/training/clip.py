@@ -17,6 +17,7 @@ from unclip_pipeline.clip.model import MAX_LOGIT_SCALE
 from unclip_pipeline.clip.open_clip_guard import open_clip
 from unclip_pipeline.clip.vocabulary import UsedTokens
 from unclip_pipeline.corpus.released import batch_rows
+from unclip_pipeline.training.distributed import gathered
 from unclip_pipeline.training.loop import Loss
 from unclip_pipeline.training.optim import TrainConfig
 
@@ -42,6 +43,11 @@ class ClipTraining(TrainConfig):
             raise ValueError(
                 "train_clip.word_dropout must lie in [0, 1) and preview_images must not be negative, got "
                 f"{self.word_dropout=} and {self.preview_images=}"
+            )
+        if self.micro_batches:
+            raise ValueError(
+                "train_clip.micro_batches must be 0, since a pair is told from all others of its batch; got "
+                f"{self.micro_batches}; processes share a batch without it"
             )
 
 
@@ -101,7 +107,7 @@ def clip_loss(architecture: dict[str, Any], training: ClipTraining) -> Loss[Clip
 
     With cross-entropy the few wrong captions of a scraped corpus dominate the gradient once the right ones
     are learned, and the network learns them by heart: on the default world's 8% that costs a third of the
-    shapes of unseen combinations.
+    shapes of unseen combinations. Of several processes each embeds its part of the batch and compares all.
     """
     logits_of = open_clip.ClipLoss().get_logits
 
@@ -113,8 +119,10 @@ def clip_loss(architecture: dict[str, Any], training: ClipTraining) -> Loss[Clip
         texts = text.text_embeddings(model.text, tokens).float()
         with torch.autocast(images.device.type, enabled=False):
             scale = model.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
-            by_image, by_text = logits_of(F.normalize(images, dim=1), F.normalize(texts, dim=1), scale)
-        q = training.robustness * min(1.0, batch.images_seen / (ROBUST_AFTER * training.images))
+            images, texts = (gathered(F.normalize(part, dim=1)) for part in (images, texts))
+            by_image, by_text = logits_of(images, texts, scale)
+        images_seen = batch.images_seen // training.batch_size * training.batch_size  # the same for all parts
+        q = training.robustness * min(1.0, images_seen / (ROBUST_AFTER * training.images))
         value = (robust_cross_entropy(by_image, q) + robust_cross_entropy(by_text, q)) / 2
         own = torch.arange(len(by_image), device=by_image.device)
         accuracy = (by_image.detach().argmax(1) == own).float().mean()

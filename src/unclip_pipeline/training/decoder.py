@@ -14,7 +14,7 @@ from unclip_pipeline.diffusion.schedule import named_schedule
 from unclip_pipeline.diffusion.variance import variational_bound
 from unclip_pipeline.models.prior import Text
 from unclip_pipeline.models.unet import Condition, Unet, UnetConfig
-from unclip_pipeline.training.loop import Loss
+from unclip_pipeline.training.loop import Loss, part_size
 from unclip_pipeline.training.optim import UnetTraining
 from unclip_pipeline.training.pairs import Pairs, Rows
 from unclip_pipeline.training.prior import replaced_text, texts
@@ -72,7 +72,7 @@ def decoder_batches(
     pairs: Pairs, encoder: Encoder, config: DecoderTraining, *, tokens: bool, seed: int
 ) -> Callable[[int], DecoderBatch]:
     """Batches by position."""
-    rows_at = pairs.batches(config.batch_size, seed=seed)
+    rows_at = pairs.batches(part_size(config), seed=seed)
     return lambda images_seen: decoder_batch(pairs, rows_at(images_seen), encoder, tokens=tokens)
 
 

@@ -1,6 +1,8 @@
 """Where and in which number type a network computes."""
 
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import torch
@@ -9,8 +11,10 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def default_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The GPU where there is one, else the CPU; the one that torchrun gives to this process."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
 
 
 def fast_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
@@ -30,3 +34,19 @@ def autocast(device: torch.device, precision: Precision = "auto") -> AbstractCon
     """Matrix products in the fast type; weights, norms and losses stay in float32."""
     dtype = fast_dtype(device, precision)
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+@contextmanager
+def fast_float32(device: torch.device, precision: Precision = "auto") -> Iterator[None]:
+    """Let what stays in float32 go through the GPU's tensor cores (TF32), unless "float32" is asked for."""
+    if device.type != "cuda":
+        yield
+        return
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
+    torch.backends.cudnn.allow_tf32 = precision != "float32"
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions

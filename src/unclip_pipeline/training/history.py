@@ -1,10 +1,16 @@
 """The curve of a training run as a table."""
 
-from collections.abc import Iterator
+from typing import TypedDict
 
 import pandas as pd
 
-from unclip_pipeline.training.loop import Step
+
+class Row(TypedDict):
+    """Sums over the steps of one share of the run."""
+
+    images_seen: int  # after the last of them
+    steps: int
+    sums: dict[str, float]
 
 
 class History:
@@ -12,19 +18,24 @@ class History:
 
     def __init__(self, *, images: int, rows: int = 200) -> None:
         self._span = max(1, images // rows)
-        self._steps: list[dict[str, float]] = []
+        self.sums: list[Row] = []  # what a checkpoint keeps, so that the curve of a resumed run is whole
 
-    def watch(self, steps: Iterator[Step]) -> Iterator[Step]:
-        """Pass steps on and remember their figures."""
-        for step in steps:
-            self._steps.append({"images_seen": step.images_seen, **step.metrics})
-            yield step
+    def add(self, images_seen: int, metrics: dict[str, float]) -> None:
+        """Remember a step's figures."""
+        share = (images_seen - 1) // self._span
+        if not self.sums or (self.sums[-1]["images_seen"] - 1) // self._span != share:
+            self.sums.append(Row(images_seen=images_seen, steps=0, sums=dict.fromkeys(metrics, 0.0)))
+        row = self.sums[-1]
+        row["images_seen"], row["steps"] = images_seen, row["steps"] + 1
+        for name, figure in metrics.items():
+            row["sums"][name] += figure
 
     def table(self) -> pd.DataFrame:
         """Columns: images_seen (the last of the row's steps), loss, and what else the steps told."""
-        if not self._steps:
+        if not self.sums:
             return pd.DataFrame({"images_seen": pd.Series(dtype="int64"), "loss": pd.Series(dtype="float64")})
-        steps = pd.DataFrame(self._steps)
-        by_span = steps.groupby((steps["images_seen"] - 1) // self._span)
-        table = by_span.mean().assign(images_seen=by_span["images_seen"].max())
-        return table.reset_index(drop=True)
+        return pd.DataFrame(
+            {"images_seen": row["images_seen"]}
+            | {name: total / row["steps"] for name, total in row["sums"].items()}
+            for row in self.sums
+        )

@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from unclip_pipeline.training.devices import Precision, fast_dtype
+from unclip_pipeline.training.distributed import laid_like, whole
 
 # Quintic Newton-Schulz coefficients with the steepest slope at zero (Keller Jordan, 2024, "Muon").
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
+Sharding = Literal["none", "fsdp"]
 MATRIX_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.MultiheadAttention)
 
 
@@ -35,6 +37,12 @@ class TrainConfig:
     gradient_clip: float = 1.0
     precision: Precision = "auto"  # bfloat16 products where the hardware has them
     checkpoint_images: int = 0  # images between two saved states; 0 saves none
+    preview_images: int = 0  # images between two looks at the average while training; 0: only at the end
+    # Parts of a batch, each with noise of its own: over processes, then in turn. 0: one part a process
+    micro_batches: int = 0
+    # What follows changes no result, so a run may go on with another choice: `repr` is what a run is known by
+    sharding: Sharding = field(default="none", repr=False)  # "fsdp": each process keeps a part of the weights
+    compile: bool = field(default=False, repr=False)  # the model's blocks, by torch.compile; for GPUs
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.images < self.batch_size:
@@ -51,26 +59,43 @@ class TrainConfig:
             raise ValueError(
                 f"ema_decay and adam_beta2 must lie in [0, 1), got {self.ema_decay=}, {self.adam_beta2=}"
             )
-        if self.precision not in get_args(Precision):
-            raise ValueError(f"precision must be one of {get_args(Precision)}, got {self.precision!r}")
-        if not 0 <= self.warmup_images < self.images or self.checkpoint_images < 0:
+        for name, choices in {"precision": get_args(Precision), "sharding": get_args(Sharding)}.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+        if self.micro_batches < 0 or self.batch_size % max(self.micro_batches, 1):
             raise ValueError(
-                "warmup_images must lie in [0, images) and checkpoint_images must not be negative, got "
-                f"{self.warmup_images=}, {self.images=}, {self.checkpoint_images=}"
+                "batch_size must be a multiple of micro_batches, got "
+                f"{self.batch_size=} and {self.micro_batches=}; change either"
+            )
+        if not 0 <= self.warmup_images < self.images or min(self.checkpoint_images, self.preview_images) < 0:
+            raise ValueError(
+                "warmup_images must lie in [0, images), checkpoint_images and preview_images must not be "
+                f"negative, got {self.warmup_images=}, {self.images=}, {self.checkpoint_images=}, "
+                f"{self.preview_images=}"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnetTraining(TrainConfig):
-    """One training run of a network that draws."""
+class PairsTraining(TrainConfig):
+    """One training run on the dataset version."""
 
-    gradient_checkpointing: bool = False  # recompute blocks backwards: less memory, more time
-    preview_images: int = 0  # images between two sample grids while training; 0: only at the end
+    mixed_shards: int = 0  # shards drawn from at a time, for a version larger than its cache; 0: all
+    reading_threads: int = field(default=0, repr=False)  # that read ahead; 0: one a core beyond the first
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.preview_images < 0:
-            raise ValueError(f"preview_images must be 0 or more, got {self.preview_images}")
+        if min(self.mixed_shards, self.reading_threads) < 0:
+            raise ValueError(
+                "mixed_shards and reading_threads must not be negative, got "
+                f"{self.mixed_shards=}, {self.reading_threads=}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnetTraining(PairsTraining):
+    """One training run of a network that draws."""
+
+    gradient_checkpointing: bool = False  # recompute blocks backwards: less memory, more time
 
 
 def learning_rate_share(images_seen: int, config: TrainConfig) -> float:
@@ -97,7 +122,8 @@ class Muon(torch.optim.Optimizer):
 
     `torch.optim.Muon` takes 2-D parameters only and always multiplies in bfloat16, which is slow on CPUs
     without its instructions. Here convolutions count as (out, in * kernel) matrices, `dtype` is that of
-    the products, and equal shapes share one batched product.
+    the products, and equal shapes share one batched product. Of a sharded model every process keeps its
+    part of the momentum, puts the update together, and takes its part of what comes out.
     """
 
     def __init__(
@@ -129,19 +155,21 @@ class Muon(torch.optim.Optimizer):
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(gradient)
             state["momentum"].lerp_(gradient, 1 - momentum)
-            updates.append(gradient.lerp(state["momentum"], momentum).flatten(1))  # Nesterov
+            update = gradient.lerp(state["momentum"], momentum)  # Nesterov
+            updates.append(whole(update).flatten(1))
         stacked = orthogonalised(torch.stack(updates).to(self.dtype)).to(updates[0].dtype)
         scale = math.sqrt(max(1.0, stacked.shape[-2] / stacked.shape[-1]))
         for parameter, update in zip(parameters, stacked, strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * scale)
+            own = laid_like(update.reshape(parameter.shape), parameter)
+            parameter.add_(own, alpha=-group["lr"] * scale)
 
 
 def _by_matrix_shape(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
     groups: dict[tuple[int, int], list[nn.Parameter]] = {}
     for parameter in parameters:
         if parameter.grad is not None:
-            groups.setdefault((parameter.shape[0], parameter[0].numel()), []).append(parameter)
+            groups.setdefault((parameter.shape[0], math.prod(parameter.shape[1:])), []).append(parameter)
     return list(groups.values())
 
 

@@ -13,7 +13,7 @@ from unclip_pipeline.clip.encoder import Encoder
 from unclip_pipeline.diffusion.process import add_noise, random_steps
 from unclip_pipeline.diffusion.schedule import named_schedule
 from unclip_pipeline.models.prior import Prior, Text
-from unclip_pipeline.training.loop import Loss
+from unclip_pipeline.training.loop import Loss, part_size
 from unclip_pipeline.training.optim import TrainConfig
 from unclip_pipeline.training.pairs import Pairs, Rows
 
@@ -48,7 +48,7 @@ def prior_batches(
     pairs: Pairs, encoder: Encoder, config: PriorTraining, *, tokens: bool, seed: int
 ) -> Callable[[int], PriorBatch]:
     """Batches by position; token states are computed by the encoder only if the prior reads them."""
-    rows_at = pairs.batches(config.batch_size, seed=seed)
+    rows_at = pairs.batches(part_size(config), seed=seed)
 
     def batch(images_seen: int) -> PriorBatch:
         rows = rows_at(images_seen)

@@ -14,7 +14,7 @@ from unclip_pipeline.diffusion.schedule import named_schedule
 from unclip_pipeline.models.unet import Condition, Unet, UnetConfig
 from unclip_pipeline.seeds import seeded
 from unclip_pipeline.training.degradation import blurred, harshly_worsened
-from unclip_pipeline.training.loop import Loss
+from unclip_pipeline.training.loop import Loss, part_size
 from unclip_pipeline.training.optim import UnetTraining
 from unclip_pipeline.training.pairs import Pairs
 
@@ -62,7 +62,7 @@ def upsampler_batches(
 ) -> Callable[[int], UpsamplerBatch]:
     """Batches by position, with crop, blur and noise keyed by it."""
     check_crop(config, architecture)
-    rows_at = pairs.batches(config.batch_size, seed=seed)
+    rows_at = pairs.batches(part_size(config), seed=seed)
 
     def batch(images_seen: int) -> UpsamplerBatch:
         rows, generator = rows_at(images_seen), seeded(seed, "upsampler", images_seen)

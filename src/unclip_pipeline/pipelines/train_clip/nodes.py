@@ -22,7 +22,7 @@ from unclip_pipeline.tracking import log_image, log_metrics, watch
 from unclip_pipeline.training.clip import ADAMW_LAYERS, ClipTraining, Corpus, clip_loss
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.training.history import History
-from unclip_pipeline.training.loop import is_due, resumable
+from unclip_pipeline.training.loop import is_due, part_size, resumable
 from unclip_pipeline.training.optim import muon_matrices
 from unclip_pipeline.training.state import TrainingState, run_identity
 from unclip_pipeline.weights import Weights
@@ -73,12 +73,13 @@ def _train(
     state = TrainingState.start(
         corpus.shrink(whole), training, muon=muon_matrices(whole, training, exclude=ADAMW_LAYERS)
     )
-    batches = corpus.batches(state.model, training.batch_size, seed=seed_of(seed, STAGE, "order"))
+    batches = corpus.batches(state.model, part_size(training), seed=seed_of(seed, STAGE, "order"))
     loss, identity = clip_loss(architecture, training), run_identity(config, training, pictures.uids, seed)
     steps = resumable(
         state, batches, loss, training, seed=seed_of(seed, STAGE, "steps"), scratch=scratch, identity=identity
     )
-    for step in watch(history.watch(steps), stage=STAGE, images=training.images):
+    state.history = history
+    for step in watch(steps, stage=STAGE, images=training.images):
         if is_due(step, training.preview_images, training):
             encoder = _preview(corpus.restore(whole, state.ema), architecture)
             log_metrics(retrieve(encoder, validation).metrics, step=step.images_seen)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from unclip_pipeline.clip.encoder import load_encoder
+from unclip_pipeline.corpus.places import DatasetPlace
 from unclip_pipeline.corpus.released import Dataset
 from unclip_pipeline.models.unet import Unet, UnetConfig, unet_weights
 from unclip_pipeline.pipelines.train_decoder.validation import Previews, validate
@@ -15,7 +16,6 @@ from unclip_pipeline.seeds import seed_of
 from unclip_pipeline.tracking import log_image, watch
 from unclip_pipeline.training.decoder import ADAMW_LAYERS, DecoderTraining, decoder_batches, decoder_loss
 from unclip_pipeline.training.devices import default_device
-from unclip_pipeline.training.history import History
 from unclip_pipeline.training.loop import is_due, resumable
 from unclip_pipeline.training.optim import muon_matrices
 from unclip_pipeline.training.pairs import Pairs
@@ -27,7 +27,12 @@ STAGE = "train_decoder"
 
 
 def train_decoder(
-    dataset: Path, clip: Weights, scratch: Path, architecture: UnetConfig, config: DecoderTraining, seed: int
+    dataset: DatasetPlace,
+    clip: Weights,
+    scratch: Path,
+    architecture: UnetConfig,
+    config: DecoderTraining,
+    seed: int,
 ) -> tuple[Weights, dict[str, Any], pd.DataFrame]:
     """Train on the rows of split train; validate the averaged weights on the held-out ones."""
     released, device = Dataset.open(dataset), default_device()
@@ -43,8 +48,8 @@ def train_decoder(
     identity = run_identity(architecture, config, released.version, encoder.embedder_id, seed)
     steps = resumable(state, batches, loss, config, seed=seed, scratch=scratch, identity=identity)
     heldout = Pairs(released, released.rows("heldout"), architecture.side_px, device)
-    history, previews = History(images=config.images), Previews(heldout, encoder, empty, seed=seed)
-    for step in watch(history.watch(steps), stage=STAGE, images=config.images):
+    previews = Previews(heldout, encoder, empty, seed=seed)
+    for step in watch(steps, stage=STAGE, images=config.images):
         if is_due(step, config.preview_images, config):
             log_image(previews.sheet(state.ema), "samples/grid", step=step.images_seen)
     log_image(previews.sheet(state.ema), "samples/grid", step=state.images_seen)
@@ -57,7 +62,7 @@ def train_decoder(
         "why_not_exportable": architecture.why_not_exportable(),
     }
     metrics = validate(state.ema, heldout, encoder, loss, seed=seed) | {"images_seen": state.images_seen}
-    return unet_weights(state.ema, "decoder", facts), metrics, history.table()
+    return unet_weights(state.ema, "decoder", facts), metrics, state.history.table()
 
 
 def new_decoder(architecture: UnetConfig, pairs: Pairs, text_width: int, *, seed: int) -> Unet:

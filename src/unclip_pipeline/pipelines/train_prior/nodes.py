@@ -7,15 +7,15 @@ from typing import Any
 import pandas as pd
 
 from unclip_pipeline.clip.encoder import load_encoder
+from unclip_pipeline.corpus.places import DatasetPlace
 from unclip_pipeline.corpus.released import Dataset
 from unclip_pipeline.models.prior import Prior, PriorConfig, prior_weights
 from unclip_pipeline.pipelines.train_prior.validation import validate
 from unclip_pipeline.provenance import code_revision
 from unclip_pipeline.seeds import seed_of
-from unclip_pipeline.tracking import watch
+from unclip_pipeline.tracking import log_metrics, watch
 from unclip_pipeline.training.devices import default_device
-from unclip_pipeline.training.history import History
-from unclip_pipeline.training.loop import resumable
+from unclip_pipeline.training.loop import is_due, resumable
 from unclip_pipeline.training.optim import muon_matrices
 from unclip_pipeline.training.pairs import Pairs
 from unclip_pipeline.training.prior import (
@@ -32,7 +32,12 @@ STAGE = "train_prior"
 
 
 def train_prior(
-    dataset: Path, clip: Weights, scratch: Path, architecture: PriorConfig, config: PriorTraining, seed: int
+    dataset: DatasetPlace,
+    clip: Weights,
+    scratch: Path,
+    architecture: PriorConfig,
+    config: PriorTraining,
+    seed: int,
 ) -> tuple[Weights, dict[str, Any], pd.DataFrame]:
     """Train on the rows of split train; validate the averaged weights on the held-out ones."""
     released, device = Dataset.open(dataset), default_device()
@@ -46,17 +51,23 @@ def train_prior(
     loss = prior_loss(config, empty, architecture.schedule)
     identity = run_identity(architecture, config, released.version, encoder.embedder_id, seed)
     steps = resumable(state, batches, loss, config, seed=seed, scratch=scratch, identity=identity)
-    history = History(images=config.images)
-    for _step in watch(history.watch(steps), stage=STAGE, images=config.images):
-        pass
+    heldout = released.rows("heldout")
+    for step in watch(steps, stage=STAGE, images=config.images):
+        if is_due(step, config.preview_images, config):
+            metrics = validate(state.ema, pairs, heldout, encoder, empty, seed=seed)
+            log_metrics(metrics, step=step.images_seen)
     facts = {
         "embedder_id": encoder.embedder_id,
         "dataset_version": released.version,
         "code_revision": code_revision(),
         "images_seen": state.images_seen,
     }
-    metrics = validate(state.ema, pairs, released.rows("heldout"), encoder, empty, seed=seed)
-    return prior_weights(state.ema, facts), metrics | {"images_seen": state.images_seen}, history.table()
+    metrics = validate(state.ema, pairs, heldout, encoder, empty, seed=seed)
+    return (
+        prior_weights(state.ema, facts),
+        metrics | {"images_seen": state.images_seen},
+        state.history.table(),
+    )
 
 
 def new_prior(architecture: PriorConfig, pairs: Pairs, text_width: int, *, seed: int) -> Prior:

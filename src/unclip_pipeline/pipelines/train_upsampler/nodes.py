@@ -14,7 +14,6 @@ from unclip_pipeline.seeds import seed_of
 from unclip_pipeline.tracking import log_image, watch
 from unclip_pipeline.training.decoder import ADAMW_LAYERS
 from unclip_pipeline.training.devices import default_device
-from unclip_pipeline.training.history import History
 from unclip_pipeline.training.loop import is_due, resumable
 from unclip_pipeline.training.optim import muon_matrices
 from unclip_pipeline.training.pairs import Pairs
@@ -39,8 +38,8 @@ def train_upsampler(
     loss = upsampler_loss(architecture)
     steps = resumable(state, batches, loss, config, seed=seed, scratch=scratch, identity=identity)
     heldout = Pairs(released, released.rows("heldout"), architecture.side_px, device)
-    history, previews = History(images=config.images), Previews(heldout, seed=seed)
-    for step in watch(history.watch(steps), stage=STAGE, images=config.images):
+    previews = Previews(heldout, seed=seed)
+    for step in watch(steps, stage=STAGE, images=config.images):
         if is_due(step, config.preview_images, config):
             log_image(previews.sheet(state.ema), "samples/grid", step=step.images_seen)
     log_image(previews.sheet(state.ema), "samples/grid", step=state.images_seen)
@@ -52,7 +51,7 @@ def train_upsampler(
         "why_not_exportable": architecture.why_not_exportable(),
     }
     metrics = validate(state.ema, heldout, seed=seed) | {"images_seen": state.images_seen}
-    return unet_weights(state.ema, "upsampler", facts), metrics, history.table()
+    return unet_weights(state.ema, "upsampler", facts), metrics, state.history.table()
 
 
 def discard_checkpoints(weights: Weights, scratch: Path) -> None:
