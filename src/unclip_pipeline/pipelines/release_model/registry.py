@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from unclip_pipeline.cards.model_card import abstract
+
 REQUIREMENTS = (
     "mlflow", "numpy", "open_clip_torch", "pandas", "pillow", "pyarrow", "safetensors", "scipy", "torch",
     "torchvision", "tqdm", "jaxtyping",
 )  # fmt: skip
 LONGEST_DESCRIPTION = 5000  # what the registry's column holds
+ABOUT = (
+    "Text to image after DALL-E 2 (unCLIP): a CLIP, a prior, a decoder and an upsampler in one folder. The alias "
+    "`{alias}` names the version in use; each version is described by its model card."
+)
 
 
 def register(
@@ -44,7 +50,10 @@ def register(
     client = mlflow.MlflowClient()
     for key, value in tags.items():
         client.set_model_version_tag(name, info.registered_model_version, key, value)
-    client.update_model_version(name, info.registered_model_version, description[:LONGEST_DESCRIPTION])
+    client.update_model_version(
+        name, info.registered_model_version, abstract(description, LONGEST_DESCRIPTION)
+    )
+    client.update_registered_model(name, ABOUT.format(alias=alias))
     client.set_registered_model_alias(name, alias, info.registered_model_version)
     return int(info.registered_model_version)
 
