@@ -22,7 +22,8 @@ CHARTS = {"clip_score": "CLIPScore", "fd_clip": "Fréchet distance, own CLIP"}
 LEAD = (
     "The same captions, embeddings of the prior and noise at several scales of the decoder's guidance: more "
     "follows the caption more closely, at some point away from what pictures look like. Small pictures, before "
-    "super-resolution; few of them, so compare scales with each other and not with the figures above."
+    "super-resolution; few of them, so compare scales with each other and not with other figures. An interval "
+    "is that of one scale by itself; as captions and noise are shared, scales differ by less than it."
 )
 
 
