@@ -8,9 +8,9 @@ where it lies: on this disk, or on any filesystem that fsspec knows.
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from jaxtyping import Float, Float16, Float32, Int, UInt8
 from unclip_pipeline.corpus.files import atomic_path
 from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb, to_square
 from unclip_pipeline.corpus.places import DatasetPlace
-from unclip_pipeline.corpus.shard_bytes import ShardBytes
+from unclip_pipeline.corpus.shard_bytes import CachedShards, ShardBytes
 from unclip_pipeline.corpus.shards import Sample, write_shard
 from unclip_pipeline.corpus.version_files import files_of
 from unclip_pipeline.seeds import seeded_numpy
@@ -122,6 +122,18 @@ class Dataset:
                 )
         return pieces
 
+    @property
+    def cache_bytes(self) -> int | None:
+        """Most bytes of shards that are kept on this disk; None where none are fetched to be kept."""
+        return self.shards.cache.max_bytes if isinstance(self.shards, CachedShards) else None
+
+    def bytes_at_once(self, mixed_shards: int) -> int:
+        """Size of the largest so many shards, or with 0 of all; 0 where none are fetched."""
+        if not isinstance(self.shards, CachedShards):
+            return 0
+        sizes = sorted((shard.size for shard in self.shards.shards), reverse=True)
+        return sum(sizes[: mixed_shards or None])
+
     @cached_property
     def shard_of(self) -> Int[np.ndarray, " n"]:
         """The number of the shard that holds each row."""
@@ -154,6 +166,58 @@ def epoch_order(weights: Float[np.ndarray, " n"], *, seed: int, epoch: int) -> I
     return random.permutation(np.repeat(shuffled, times))
 
 
+def gathered_by_shards(
+    order: Int[np.ndarray, " n"],
+    shards: Int[np.ndarray, " n"],
+    *,
+    mixed_shards: int,
+    seed: int,
+    epoch: int,
+) -> Int[np.ndarray, " n"]:
+    """Keep an epoch's draws in their order, but let those of a few shards at a time come before the next few's.
+
+    `shards` says which shard each row lies in; the shards that come together change with the epoch.
+    """
+    names, number = np.unique(shards, return_inverse=True)
+    turn = seeded_numpy(seed, "shard_order", epoch).permutation(len(names)) // mixed_shards
+    return order[np.argsort(turn[number[order]], kind="stable")]
+
+
+def batches_of(
+    rows: Int[np.ndarray, " n"],
+    weights: Float[np.ndarray, " n"],
+    *,
+    seed: int,
+    shards: Int[np.ndarray, " n"] | None = None,
+    mixed_shards: int = 0,
+) -> Callable[[int, int], Int[np.ndarray, " b"]]:
+    """Give the function from a position of the endless run of epochs, and a batch size, to the rows drawn there.
+
+    It is pure: a resumed training draws what the unbroken one would have drawn. With `mixed_shards` rows come
+    from so many shards at a time; 0 draws from all.
+    """
+    if len(rows) == 0:
+        raise ValueError(
+            "a batch needs rows to draw from, got an empty selection; check the dataset's splits"
+        )
+
+    @lru_cache(maxsize=2)  # an epoch takes longer to order than a batch to read
+    def epoch_rows(epoch: int) -> Int[np.ndarray, " n"]:
+        order = epoch_order(weights, seed=seed, epoch=epoch)
+        if shards is not None and mixed_shards:
+            order = gathered_by_shards(order, shards, mixed_shards=mixed_shards, seed=seed, epoch=epoch)
+        return rows[order]
+
+    def batch(images_seen: int, batch_size: int) -> Int[np.ndarray, " b"]:
+        first, last = images_seen // len(rows), (images_seen + batch_size - 1) // len(rows)
+        start = images_seen - first * len(rows)
+        epochs = [epoch_rows(epoch) for epoch in range(first, last + 1)]
+        drawn = epochs[0] if len(epochs) == 1 else np.concatenate(epochs)
+        return drawn[start : start + batch_size].copy()
+
+    return batch
+
+
 def batch_rows(
     rows: Int[np.ndarray, " n"],
     weights: Float[np.ndarray, " n"],
@@ -162,18 +226,8 @@ def batch_rows(
     images_seen: int,
     batch_size: int,
 ) -> Int[np.ndarray, " b"]:
-    """Draw the batch that starts at this position of the endless run of epochs.
-
-    A pure function of the position: a resumed training draws what the unbroken one would have drawn.
-    """
-    if len(rows) == 0:
-        raise ValueError(
-            "a batch needs rows to draw from, got an empty selection; check the dataset's splits"
-        )
-    first, last = images_seen // len(rows), (images_seen + batch_size - 1) // len(rows)
-    epochs = [epoch_order(weights, seed=seed, epoch=epoch) for epoch in range(first, last + 1)]
-    start = images_seen - first * len(rows)
-    return rows[np.concatenate(epochs)[start : start + batch_size]]
+    """Draw the batch that starts at this position; for many batches, `batches_of` orders each epoch once."""
+    return batches_of(rows, weights, seed=seed)(images_seen, batch_size)
 
 
 def write_dataset(

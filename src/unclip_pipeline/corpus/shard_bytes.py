@@ -52,11 +52,6 @@ class CachedShards:
     shards: Sequence[RemoteShard]
     cache: ShardCache
 
-    @property
-    def total_bytes(self) -> int:
-        """Size of all shards."""
-        return sum(shard.size for shard in self.shards)
-
     def read(self, shards: Places, starts: Places, sizes: Places) -> list[bytes]:
         pieces = [b""] * len(shards)
         order = np.lexsort((starts, shards))

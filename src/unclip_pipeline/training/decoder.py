@@ -14,10 +14,10 @@ from unclip_pipeline.diffusion.schedule import named_schedule
 from unclip_pipeline.diffusion.variance import variational_bound
 from unclip_pipeline.models.prior import Text
 from unclip_pipeline.models.unet import Condition, Unet, UnetConfig
-from unclip_pipeline.training.loop import Loss, part_size
+from unclip_pipeline.training.loop import Loss
 from unclip_pipeline.training.optim import UnetTraining
-from unclip_pipeline.training.pairs import Pairs, Rows
-from unclip_pipeline.training.prior import replaced_text, texts
+from unclip_pipeline.training.pairs import Pairs, Read, Rows
+from unclip_pipeline.training.prior import replaced_text, text_of
 
 VARIANCE_SHARE = 0.001  # of the variational bound in the loss (Nichol & Dhariwal, 2021, eq. 16)
 
@@ -72,17 +72,21 @@ def decoder_batches(
     pairs: Pairs, encoder: Encoder, config: DecoderTraining, *, tokens: bool, seed: int
 ) -> Callable[[int], DecoderBatch]:
     """Batches by position."""
-    rows_at = pairs.batches(part_size(config), seed=seed)
-    return lambda images_seen: decoder_batch(pairs, rows_at(images_seen), encoder, tokens=tokens)
+    read_at = pairs.ahead(config, seed=seed)
+    return lambda images_seen: _batch(pairs, read_at(images_seen), encoder, tokens=tokens)
 
 
 def decoder_batch(pairs: Pairs, rows: Rows, encoder: Encoder, *, tokens: bool) -> DecoderBatch:
     """These rows; token states are computed by the encoder only if the decoder reads them."""
+    return _batch(pairs, pairs.read(rows), encoder, tokens=tokens)
+
+
+def _batch(pairs: Pairs, read: Read, encoder: Encoder, *, tokens: bool) -> DecoderBatch:
     return DecoderBatch(
-        pairs.images(rows).float() / 127.5 - 1,
-        pairs.image_embeddings(rows),
-        texts(pairs, rows, encoder, tokens=tokens),
-        pairs.dataset.uids(rows),
+        read.pictures.float() / 127.5 - 1,
+        read.image_embeddings,
+        text_of(read.text_embeddings, pairs.dataset.captions(read.rows), encoder, tokens=tokens),
+        pairs.dataset.uids(read.rows),
     )
 
 

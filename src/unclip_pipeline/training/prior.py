@@ -1,6 +1,6 @@
 """What the prior learns: the image embedding of a caption, from a noisy one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,15 +13,15 @@ from unclip_pipeline.clip.encoder import Encoder
 from unclip_pipeline.diffusion.process import add_noise, random_steps
 from unclip_pipeline.diffusion.schedule import named_schedule
 from unclip_pipeline.models.prior import Prior, Text
-from unclip_pipeline.training.loop import Loss, part_size
-from unclip_pipeline.training.optim import TrainConfig
+from unclip_pipeline.training.loop import Loss
+from unclip_pipeline.training.optim import PairsTraining
 from unclip_pipeline.training.pairs import Pairs, Rows
 
 ADAMW_LAYERS = ("text_in.*", "image_in.*", "tokens_in.*", "out.*")  # those that touch embeddings
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorTraining(TrainConfig):
+class PriorTraining(PairsTraining):
     """How the prior is trained."""
 
     batch_size: int = 256
@@ -48,24 +48,30 @@ def prior_batches(
     pairs: Pairs, encoder: Encoder, config: PriorTraining, *, tokens: bool, seed: int
 ) -> Callable[[int], PriorBatch]:
     """Batches by position; token states are computed by the encoder only if the prior reads them."""
-    rows_at = pairs.batches(part_size(config), seed=seed)
+    read_at = pairs.ahead(config, seed=seed)
 
     def batch(images_seen: int) -> PriorBatch:
-        rows = rows_at(images_seen)
-        return PriorBatch(
-            pairs.image_embeddings(rows), texts(pairs, rows, encoder, tokens=tokens), pairs.dataset.uids(rows)
-        )
+        read = read_at(images_seen)
+        captions = pairs.dataset.captions(read.rows)
+        text = text_of(read.text_embeddings, captions, encoder, tokens=tokens)
+        return PriorBatch(read.image_embeddings, text, pairs.dataset.uids(read.rows))
 
     return batch
 
 
 def texts(pairs: Pairs, rows: Rows, encoder: Encoder, *, tokens: bool) -> Text:
     """What a network is told of the captions of these rows."""
-    text = Text(pairs.text_embeddings(rows))
+    return text_of(pairs.text_embeddings(rows), pairs.dataset.captions(rows), encoder, tokens=tokens)
+
+
+def text_of(
+    embeddings: Float[Tensor, "b d"], captions: Sequence[str], encoder: Encoder, *, tokens: bool
+) -> Text:
+    """What a network is told of these captions, whose embeddings are known."""
     if not tokens:
-        return text
-    states = encoder.text_tokens(pairs.dataset.captions(rows))
-    return text._replace(hidden=states.hidden, mask=states.mask)
+        return Text(embeddings)
+    states = encoder.text_tokens(captions)
+    return Text(embeddings, states.hidden, states.mask)
 
 
 def empty_text(encoder: Encoder, *, tokens: bool) -> Text:

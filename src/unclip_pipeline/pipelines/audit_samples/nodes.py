@@ -1,7 +1,6 @@
 """Adapters between the catalog, the stack and the audit of samples."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +10,7 @@ from unclip_pipeline.bias.sample_audit import audit_metrics, audit_prompts
 from unclip_pipeline.cards.samples_audit import samples_audit_page
 from unclip_pipeline.clip.encoder import load_encoder
 from unclip_pipeline.corpus.images import encode_png
+from unclip_pipeline.corpus.places import DatasetPlace
 from unclip_pipeline.corpus.released import Dataset
 from unclip_pipeline.pipelines.audit_samples.comparing import prompts_to_compare
 from unclip_pipeline.pipelines.audit_samples.config import AuditSamplesConfig
@@ -42,7 +42,7 @@ def draw(
 
 def audit(
     bias_samples: pd.DataFrame,
-    dataset: Path,
+    dataset: DatasetPlace,
     audit_labels: pd.DataFrame,
     clip: Weights,
     axes: dict[str, Any],

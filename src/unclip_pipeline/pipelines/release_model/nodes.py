@@ -9,6 +9,7 @@ import pandas as pd
 
 from unclip_pipeline.cards.model_card import ModelFacts, model_card
 from unclip_pipeline.cards.release import release_page
+from unclip_pipeline.corpus.places import DatasetPlace
 from unclip_pipeline.corpus.released import Dataset
 from unclip_pipeline.metrics.gates import GatesConfig, judge, require
 from unclip_pipeline.pipelines.release_model import bundle as bundles
@@ -61,7 +62,7 @@ def bundle(
     decoder: Weights,
     sampling: SamplingConfig,
     release: ReleaseConfig,
-    dataset: Path,
+    dataset: DatasetPlace,
     ledger: pd.DataFrame,
     gates: pd.DataFrame,
     evaluate_metrics: dict[str, Any],

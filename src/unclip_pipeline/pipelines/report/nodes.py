@@ -1,6 +1,5 @@
 """Adapters between the catalog and the overview page."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -8,6 +7,7 @@ import pandas as pd
 from unclip_pipeline.cards.evaluation import uids_shown
 from unclip_pipeline.cards.gallery import dataset_pictures
 from unclip_pipeline.cards.overview import Origin, overview_page
+from unclip_pipeline.corpus.places import DatasetPlace
 from unclip_pipeline.corpus.released import Dataset
 from unclip_pipeline.provenance import code_revision
 
@@ -15,7 +15,7 @@ PICTURE_SIDE_PX = 64
 
 
 def write_report(
-    dataset: Path,
+    dataset: DatasetPlace,
     ledger: pd.DataFrame,
     samples: pd.DataFrame,
     nearest_training: pd.DataFrame,

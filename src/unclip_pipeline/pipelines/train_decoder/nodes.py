@@ -71,7 +71,9 @@ def new_decoder(architecture: UnetConfig, pairs: Pairs, text_width: int, *, seed
         lambda: Unet(architecture, embedding_width=pairs.dataset.embedding_width, text_width=text_width),
         seed=seed_of(seed, STAGE),
     )
-    unet.embed.measure(pairs.image_embeddings(pairs.rows), pairs.text_embeddings(pairs.rows))
+    unet.embed.measure(
+        pairs.image_embeddings(pairs.measured_rows), pairs.text_embeddings(pairs.measured_rows)
+    )
     return unet
 
 

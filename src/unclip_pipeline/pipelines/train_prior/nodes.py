@@ -76,7 +76,7 @@ def new_prior(architecture: PriorConfig, pairs: Pairs, text_width: int, *, seed:
     prior = initialised(
         lambda: Prior(architecture, embedding_width=width, text_width=text_width), seed=seed_of(seed, STAGE)
     )
-    prior.measure(pairs.image_embeddings(pairs.rows), pairs.text_embeddings(pairs.rows))
+    prior.measure(pairs.image_embeddings(pairs.measured_rows), pairs.text_embeddings(pairs.measured_rows))
     return prior
 
 

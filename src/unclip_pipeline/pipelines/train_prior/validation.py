@@ -31,7 +31,9 @@ def validate(
     order = random.permutation(len(rows))
     truth = _numpy(pairs.image_embeddings(rows))
     text = pairs.text_embeddings(rows)
-    gap = pairs.image_embeddings(pairs.rows).mean(0) - pairs.text_embeddings(pairs.rows).mean(0)
+    gap = pairs.image_embeddings(pairs.measured_rows).mean(0) - pairs.text_embeddings(
+        pairs.measured_rows
+    ).mean(0)
     drawn = draw_for(prior, pairs, rows, encoder, empty, seed=seed)
     figures: dict[str, float | int] = {}
     for name, guess in {"prior": _numpy(drawn), "text": _numpy(text), "shifted": _numpy(text + gap)}.items():
