@@ -14,20 +14,30 @@ QUIET = {
     "OMP_WAIT_POLICY": "PASSIVE",  # two spinning threads cost five times the CPU on a busy machine
     "GOMP_SPINCOUNT": "0",
 }
+if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun starts, the first one speaks
+    QUIET["TQDM_DISABLE"] = "1"
 for name, value in QUIET.items():
     os.environ.setdefault(name, value)
 
 from unclip_pipeline.hooks import (  # noqa: E402  the switches above come before any heavy import
     ConfigurationHook,
     DemoWebHook,
+    OtherProcessHook,
+    ProcessesHook,
     RunTreeHook,
     StageLineHook,
 )
 from unclip_pipeline.pipeline_registry import CascadeHook  # noqa: E402
+from unclip_pipeline.training.distributed import is_main_process  # noqa: E402
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
 }
-HOOKS = (CascadeHook(), ConfigurationHook(), RunTreeHook(), DemoWebHook(), StageLineHook())
+ALWAYS = (CascadeHook(), ConfigurationHook(), ProcessesHook())
+HOOKS = (
+    (*ALWAYS, RunTreeHook(), DemoWebHook(), StageLineHook())
+    if is_main_process()
+    else (*ALWAYS, OtherProcessHook())
+)

@@ -2,7 +2,15 @@
 
 from unclip_pipeline.hooks.configuration import ConfigurationHook
 from unclip_pipeline.hooks.demo_web import DemoWebHook
+from unclip_pipeline.hooks.processes import OtherProcessHook, ProcessesHook
 from unclip_pipeline.hooks.run_tree import RunTreeHook
 from unclip_pipeline.hooks.stage_line import StageLineHook
 
-__all__ = ["ConfigurationHook", "DemoWebHook", "RunTreeHook", "StageLineHook"]
+__all__ = [
+    "ConfigurationHook",
+    "DemoWebHook",
+    "OtherProcessHook",
+    "ProcessesHook",
+    "RunTreeHook",
+    "StageLineHook",
+]

@@ -13,6 +13,7 @@ from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb, to_squar
 from unclip_pipeline.corpus.shards import read_shard, shard_paths
 from unclip_pipeline.progress import progress
 from unclip_pipeline.seeds import seed_of
+from unclip_pipeline.training.distributed import from_main
 
 
 class Pictures(NamedTuple):
@@ -41,7 +42,16 @@ def read_pictures(raw_shards: Path, uids: Collection[str], side_px: int, store: 
     """Decode these pictures into an array in the file `store`, which the system pages as it is read.
 
     What cannot be decoded is left out, as the filter will: shards of other origin may hold such bytes.
+    Of several processes the main one decodes, and all of them read the file.
     """
+    found, captions = from_main(lambda: _decoded(raw_shards, uids, side_px, store))
+    return Pictures(found, captions, np.load(store, mmap_mode="c")[: len(found)])
+
+
+def _decoded(
+    raw_shards: Path, uids: Collection[str], side_px: int, store: Path
+) -> tuple[list[str], list[str]]:
+    """Write the pictures, and give uids and captions of those that could be decoded."""
     wanted, found, captions, broken = frozenset(uids), [], [], set()
     store.parent.mkdir(parents=True, exist_ok=True)
     shape = (len(wanted), 3, side_px, side_px)
@@ -63,4 +73,5 @@ def read_pictures(raw_shards: Path, uids: Collection[str], side_px: int, store: 
             f"the shards lack {len(missing)} of {len(wanted)} pictures that the scrape ledger keeps, such as "
             f"{missing[:3]}; run the pipeline `scrape` again"
         )
-    return Pictures(found, captions, images[: len(found)])
+    images.flush()
+    return found, captions
