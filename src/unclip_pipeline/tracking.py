@@ -1,7 +1,8 @@
 """What a node says to MLflow while it runs: curves with images seen as the step, and pictures."""
 
+import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from unclip_pipeline.progress import progress_bar
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LOG_EVERY_S = 2.0
+logger = logging.getLogger(__name__)
 
 
 class _Step(Protocol):
@@ -17,6 +19,8 @@ class _Step(Protocol):
     def images_seen(self) -> int: ...
     @property
     def metrics(self) -> Mapping[str, float]: ...
+    @property
+    def data_wait_s(self) -> float: ...
 
 
 StepT = TypeVar("StepT", bound=_Step)
@@ -37,15 +41,29 @@ def log_image(image: "Image.Image", name: str, *, step: int | None = None) -> No
     mlflow.log_image(image, artifact_file=path)
 
 
+def note_exportable(reasons: Sequence[str]) -> None:
+    """Say in the log and on the active run whether what is trained can go to diffusers, and why not."""
+    import mlflow
+
+    mlflow.set_tags({"exportable": str(not reasons).lower(), "why_not_exportable": "; ".join(reasons)})
+    if reasons:
+        logger.info("exportable: false (%s)", "; ".join(reasons))
+
+
 def watch(steps: Iterator[StepT], *, stage: str, images: int) -> Iterator[StepT]:
-    """Pass training steps through, showing a progress line and logging a curve point every two seconds."""
-    logged_at = 0.0
+    """Pass training steps through, showing a progress line and logging a curve point every two seconds.
+
+    `data_wait_share` is the share of the time since the last point for which the steps waited for their batches.
+    """
+    logged_at, since, waited_s = 0.0, time.monotonic(), 0.0
     with progress_bar(None, label=stage, total=images, unit="img") as bar:
         for step in steps:
             bar.update(step.images_seen - bar.n)
             if "loss" in step.metrics:
                 bar.set_postfix(loss=f"{step.metrics['loss']:.4f}", refresh=False)
-            if time.monotonic() - logged_at > LOG_EVERY_S:
-                log_metrics(step.metrics, step=step.images_seen)
-                logged_at = time.monotonic()
+            waited_s += step.data_wait_s
+            if (now := time.monotonic()) - logged_at > LOG_EVERY_S:
+                share = waited_s / max(now - since, 1e-9)
+                log_metrics({**step.metrics, "data_wait_share": share}, step=step.images_seen)
+                logged_at, since, waited_s = time.monotonic(), now, 0.0
             yield step

@@ -16,7 +16,7 @@ from unclip_pipeline.corpus.images import ImageDecodeError
 from unclip_pipeline.corpus.places import RemoteFolder
 from unclip_pipeline.corpus.released import Dataset, batches_of, epoch_order
 from unclip_pipeline.training import pairs as pairs_module
-from unclip_pipeline.training.ahead import ReadAhead
+from unclip_pipeline.training.ahead import ReadAhead, Timed
 from unclip_pipeline.training.loop import own_parts
 from unclip_pipeline.training.optim import PairsTraining
 from unclip_pipeline.training.pairs import Pairs, following
@@ -154,3 +154,10 @@ def test_a_cache_that_would_thrash_is_said(folder, tmp_path, caplog):
 def test_shares_below_zero_are_refused():
     with pytest.raises(ValueError, match="mixed_shards"):
         PairsTraining(images=16, batch_size=16, warmup_images=0, mixed_shards=-1)
+
+
+def test_the_wait_for_a_batch_is_counted_once():
+    timed = Timed(lambda position: time.sleep(0.02) or position)
+    assert [timed(0), timed(1)] == [0, 1]
+    assert 0.04 <= timed.taken_s() < 0.5
+    assert timed.taken_s() == 0

@@ -1,6 +1,7 @@
 """Batches read ahead of the step, in threads, keyed by their position: the same ones in the same order."""
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -54,6 +55,25 @@ class ReadAhead(Generic[T]):
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._threads, "read", initializer=self._started)
+
+
+class Timed(Generic[T]):
+    """A function of the position that counts the seconds it takes."""
+
+    def __init__(self, read: Callable[[int], T]) -> None:
+        self._read, self._spent_s = read, 0.0
+
+    def __call__(self, position: int) -> T:
+        began = time.perf_counter()
+        try:
+            return self._read(position)
+        finally:
+            self._spent_s += time.perf_counter() - began
+
+    def taken_s(self) -> float:
+        """Seconds since this was last asked."""
+        spent, self._spent_s = self._spent_s, 0.0
+        return spent
 
 
 def reading_threads() -> int:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unclip_pipeline.corpus.files import atomic_path
 from unclip_pipeline.seeds import seed_of, seeded
+from unclip_pipeline.training.ahead import Timed
 from unclip_pipeline.training.devices import autocast, fast_float32
 from unclip_pipeline.training.distributed import (
     any_of_all,
@@ -41,6 +42,9 @@ class Step(NamedTuple):
 
     images_seen: int
     metrics: dict[str, float]
+    data_wait_s: float = (
+        0.0  # for which the step waited for its batch; no metric, as it differs from run to run
+    )
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -83,12 +87,12 @@ def train(
     attribute `uids` has them named when its loss is not finite.
     """
     state.objective.train()
-    device = next(state.model.parameters()).device
+    device, timed = next(state.model.parameters()).device, Timed(batches)
     while state.images_seen < config.images:
         with fast_float32(device, config.precision):
-            metrics = _step(state, batches, loss, config, seed=seed)
+            metrics = _step(state, timed, loss, config, seed=seed)
         state.history.add(state.images_seen, metrics)
-        yield Step(images_seen=state.images_seen, metrics=metrics)
+        yield Step(images_seen=state.images_seen, metrics=metrics, data_wait_s=timed.taken_s())
 
 
 def _step(
