@@ -9,7 +9,7 @@ import torch
 
 from networks import awake, noise
 from unclip_pipeline.clip.encoder import load_encoder
-from unclip_pipeline.clip.model import ClipConfig, initial_model, scratch_architecture
+from unclip_pipeline.clip.model import ClipConfig, build_model, scratch_architecture
 from unclip_pipeline.models.prior import Prior, PriorConfig, prior_weights
 from unclip_pipeline.models.unet import Unet, UnetConfig, unet_weights
 from unclip_pipeline.unclip import SamplingConfig
@@ -32,14 +32,19 @@ def exportable_weights(
     prior: dict[str, Any] | None = None,
     decoder: dict[str, Any] | None = None,
     upsampler: dict[str, Any] | None = None,
+    architecture: dict[str, Any] | None = None,
 ) -> dict[str, Weights]:
-    """Weights by part; a part's own options are laid over those that can be exported."""
+    """Weights by part; a part's own options are laid over those that can be exported.
+
+    An `architecture` is that of a CLIP of the same widths to stand in for the one from scratch.
+    """
     sizes = {"width": WIDTH, "text_width": WIDTH, "text_heads": 2, "image_side_px": 32, "channels": (8, 8, 8)}
     clip_config = ClipConfig(**{**sizes, "context_length": 16, **(clip or {})})
-    architecture = scratch_architecture(clip_config)
-    encoder = Weights(
-        dict(initial_model(clip_config, seed=0).state_dict()), {"kind": "clip", "architecture": architecture}
-    )
+    architecture = architecture or scratch_architecture(clip_config)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tensors = dict(build_model(architecture).state_dict())
+    encoder = Weights(tensors, {"kind": "clip", "architecture": architecture})
     facts = {"embedder_id": load_encoder(encoder).embedder_id, "images_seen": 0}
     widths = {"embedding_width": clip_config.width, "text_width": clip_config.text_width}
     with torch.random.fork_rng():

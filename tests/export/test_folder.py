@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from exportable_stack import exportable_weights, write_bundle
 from networks import noise
@@ -44,14 +45,14 @@ def test_the_check_sees_one_changed_weight_of_any_part(bundle, exported):
     from unclip_pipeline.export import load_unclip
     from unclip_pipeline.export.check import compare
 
-    unclip = UnClip.load(bundle, torch.device("cpu"))
+    unclip, pipeline = UnClip.load(bundle, torch.device("cpu")), load_unclip(exported.folder)
     for part in ("text_encoder", "prior", "text_proj", "decoder", "super_res_first", "super_res_last"):
-        pipeline = load_unclip(exported.folder)
-        with torch.no_grad():
-            weight = list(getattr(pipeline, part).parameters())[-1]
-            weight.add_(0.1 * noise(*weight.shape))
+        weight = list(getattr(pipeline, part).parameters())[-1].data
+        before = weight.clone()
+        weight.add_(0.1 * noise(*weight.shape))
         with pytest.raises(RuntimeError, match="must draw what this stack draws"):
-            compare(unclip, pipeline).require()
+            compare(unclip, pipeline, ["a picture"]).require()
+        weight.copy_(before)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,27 @@ def test_folder_without_a_picture_tower_offers_no_variations(exported):
 
     with pytest.raises(FileNotFoundError, match="no image variations"):
         load_variations(exported.folder)
+
+
+def test_stack_whose_clip_sees_by_a_transformer_offers_image_variations(tmp_path):
+    from unclip_pipeline.export import export_unclip, load_variations
+
+    described = {
+        "name": "small",
+        "model": {
+            "embed_dim": 16,
+            "text_cfg": {"width": 16, "heads": 2, "layers": 1, "context_length": 16},
+            "vision_cfg": {"width": 16, "layers": 1, "head_width": 8, "patch_size": 8, "image_size": 32},
+        },
+        "preprocessing": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic"},
+    }
+    bundle = write_bundle(tmp_path / "bundle", exportable_weights(architecture=described))
+    exported = export_unclip(bundle, tmp_path / "out")
+    assert exported.without == []
+    vary = load_variations(exported.folder)
+    grey = Image.new("RGB", (32, 32), "grey")
+    steps = {"decoder_num_inference_steps": 2, "super_res_num_inference_steps": 2}
+    assert vary(grey, num_images_per_prompt=2, **steps).images[1].size == (32, 32)
 
 
 def test_folder_loads_plainly_with_leave_to_run_its_one_import(exported):

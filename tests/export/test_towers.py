@@ -111,7 +111,9 @@ def test_tokenizer_splits_clean_text_alike_and_is_read_back_the_same(tmp_path):
             assert not a[~kept].any(), f"{caption}: ours goes on"
 
 
-@pytest.mark.parametrize("caption", ["curly \u201cquotes\u201d", "salt &amp; pepper", "broken Ã©tÃ©", "\ufb01ligree"])
+@pytest.mark.parametrize(
+    "caption", ["curly \u201cquotes\u201d", "salt &amp; pepper", "broken Ã©tÃ©", "\ufb01ligree"]
+)
 def test_tokenizer_cleans_nothing_as_the_exported_card_says(caption):
     from unclip_pipeline.export.towers import clip_tokenizer
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from diffusers import UnCLIPPipeline, UnCLIPScheduler
 
 CAPTIONS = ("a picture", "a large red circle on the left of a blue square")  # of different lengths
-STEPS, UPSAMPLER_STEPS, GUIDANCE, SEED = 4, 3, 2.0, 0
+STEPS, GUIDANCE, SEED = 3, 2.0, 0
 MOST_APART = 1e-4  # embeddings in standard deviations, pictures in a range of 2
 MOST_LEVELS_APART = 1  # of 255
 
@@ -82,7 +82,7 @@ def drawn_by_pipeline(pipeline: "UnCLIPPipeline", captions: Sequence[str]) -> La
             list(captions),
             prior_num_inference_steps=STEPS,
             decoder_num_inference_steps=STEPS,
-            super_res_num_inference_steps=UPSAMPLER_STEPS,
+            super_res_num_inference_steps=STEPS,
             prior_guidance_scale=GUIDANCE,
             decoder_guidance_scale=GUIDANCE,
             generator=torch.Generator().manual_seed(SEED),
@@ -100,31 +100,26 @@ def drawn_by_stack(unclip: UnClip, pipeline: "UnCLIPPipeline", captions: Sequenc
     generator, count = torch.Generator().manual_seed(SEED), len(captions)
     text, null = unclip.told(captions), unclip.told([""])
 
-    def drawn(output: Output, scheduler: "UnCLIPScheduler", steps: int, *shape: int) -> Tensor:
+    def drawn(output: Output, scheduler: "UnCLIPScheduler", *shape: int) -> Tensor:
         start = torch.randn(count, *shape, generator=generator)
-        return _stepped(output, start, scheduler, steps, generator)
+        return _stepped(output, start, scheduler, generator)
 
     prior, decoder, upsampler = unclip.prior, unclip.decoder, unclip.upsamplers[0]
-    embeddings = drawn(
-        _prior_output(unclip, text, null), pipeline.prior_scheduler, STEPS, prior.embedding_width
-    )
+    embeddings = drawn(_prior_output(unclip, text, null), pipeline.prior_scheduler, prior.embedding_width)
     output = _decoder_output(unclip, prior.restored(embeddings), text, null)
-    small = drawn(output, pipeline.decoder_scheduler, STEPS, *_shape(decoder.config.side_px))
+    small = drawn(output, pipeline.decoder_scheduler, *_shape(decoder.config.side_px))
     smooth = enlarged(small.clamp(-1, 1), upsampler.config.side_px)
     told = upsampler.context(Condition(low_res=smooth))
     large = drawn(
         lambda x, t: upsampler(x, t, told),
         pipeline.super_res_scheduler,
-        UPSAMPLER_STEPS,
         *_shape(upsampler.config.side_px),
     )
     return Latents(embeddings, smooth, large.clamp(-1, 1))
 
 
-def _stepped(
-    output: Output, x: Tensor, scheduler: "UnCLIPScheduler", count: int, generator: torch.Generator
-) -> Tensor:
-    scheduler.set_timesteps(count)
+def _stepped(output: Output, x: Tensor, scheduler: "UnCLIPScheduler", generator: torch.Generator) -> Tensor:
+    scheduler.set_timesteps(STEPS)
     steps = [*scheduler.timesteps, None]
     for t, earlier in zip(steps[:-1], steps[1:], strict=True):
         said = output(x, t.expand(len(x)))
