@@ -41,7 +41,8 @@ from unclip_pipeline.world.scenes import WorldConfig
 from unclip_pipeline.world.score_pictures import attribute_hits
 
 ATTRIBUTES = ("shape", "colour", "size", "position", "background")
-TWICE = 80  # captions drawn twice, for the spread
+TWICE = 60  # captions drawn twice, for the spread
+REPEATED = 250  # captions that training has twice
 SHOWN = 16
 DECODERS = {
     "DDIM 8": ("ddim", 8), "DDIM 20": ("ddim", 20), "DPM-Solver++ 8": ("dpm_solver_pp_2m", 8),
@@ -207,6 +208,7 @@ def priors(bench: Bench) -> None:
             )
         )
     }
+    write(bench, "prior_spread", prior_spread(bench))
     write(bench, "prior_embeddings", pd.DataFrame.from_dict(rows, orient="index").fillna(""))
     show(bench, "priors", ways, reference="DDPM 64")
 
@@ -248,6 +250,25 @@ def columns(bench: Bench) -> None:
         if told or name != "no embedding"
     }
     show(bench, "columns", ways, reference="prior, with the caption")
+
+
+def prior_spread(bench: Bench) -> pd.DataFrame:
+    """Tell how far two embeddings of one caption lie apart: of two training pictures that share it, of the prior."""
+    rows = bench.dataset.rows("train")
+    captions = pd.Series(bench.dataset.captions(rows), index=rows)
+    pairs = [list(group.index[:2]) for _, group in captions.groupby(captions, sort=False) if len(group) > 1]
+    first, second = np.array(pairs[:REPEATED]).T
+    told, found = captions[first].tolist(), {}
+    real = (bench.dataset.image_embeddings(one) for one in (first, second))
+    found["two training pictures"] = {"spread": text_of(spread(*real, extractor="clip"))}
+    for scale in PRIOR_GUIDANCES[:3]:
+        for count in (1, 2):
+            usual = replace(bench.unclip.sampling, prior_guidance=scale, prior_samples=count)
+            stack = sampled(bench.unclip, usual)
+            drawn = (stack.sample_image_embeddings(told, seed=seed).numpy() for seed in (0, 1))
+            name = f"prior, guidance {scale:g}, best of {count}"
+            found[name] = {"spread": text_of(spread(*drawn, extractor="clip"))}
+    return pd.DataFrame.from_dict(found, orient="index")
 
 
 def text_embeddings(bench: Bench) -> dict[str, tuple[Tensor, Tensor]]:

@@ -4,8 +4,8 @@
     python benchmarks/seeds.py --into ~/seeds --seeds 0 1 2
 
 Each seed has a project folder of its own, a clone of this checkout with copies of what was scraped, and runs
-every stage from `train_clip` to `scorecard` but the release. A stage that is done is not done again, so a
-stopped command goes on where it stopped. At the end a table: mean, lowest and highest of each figure over the
+every stage from `train_clip` to `scorecard` but the release. What is done is not done again, so a stopped
+command goes on where it stopped. At the end a table: mean, lowest and highest of each figure over the
 seeds, beside the half-width of the 95% interval that one run gives itself. About 11 minutes a seed on two cores.
 """
 
@@ -22,20 +22,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from unclip_pipeline.pipeline_registry import PIPELINES
 from unclip_pipeline.progress import progress
 from unclip_pipeline.provenance import hardware
 
-FIRST, LAST, LEFT_OUT = "train_clip", "scorecard", {"release_model"}
-LONG = {
-    "train_clip",
-    "train_prior",
-    "train_decoder",
-    "train_upsampler",
-    "evaluate",
-    "audit_samples",
-    "scorecard",
-}
+LIGHT = ("embed", "filter", "annotate", "deduplicate", "audit_data", "release_dataset")
+TURNS = (
+    ("train_clip",), LIGHT, ("train_prior",), ("train_decoder",),
+    ("train_upsampler", "evaluate", "audit_samples", "scorecard"),
+)  # fmt: skip
 SCRAPED = ("01_raw/**/*", "02_intermediate/scrape*")
 FIGURES = {  # stage: which of its metrics say how good the models are
     "scorecard": r"zero_shot_\w+|drawn_(text|prior|image)_(heldout|seen)_\w+|drawn_gain_of_prior_\w+",
@@ -53,16 +47,15 @@ def main() -> None:
     parser.add_argument("--into", type=Path, required=True, help="folder that receives a project a seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", type=Path, default=Path("data"), help="data folder with a finished scrape")
-    parser.add_argument("--before", default="", help="put before every long stage, such as 'flock FILE'")
+    parser.add_argument("--before", default="", help="put before each long turn, such as 'flock FILE'")
     options = parser.parse_args()
-    order = list(PIPELINES)
-    stages = [name for name in order[order.index(FIRST) : order.index(LAST) + 1] if name not in LEFT_OUT]
     projects = {seed: options.into / f"seed{seed}" for seed in options.seeds}
     for project in projects.values():
         prepare(project, options.data)
     for seed, project in projects.items():
-        for stage in progress(stages, label=f"seed {seed}", unit="stage"):
-            run_stage(project, stage, seed=seed, before=shlex.split(options.before))
+        for stages in progress(TURNS, label=f"seed {seed}", unit="turn"):
+            before = [] if stages == LIGHT else shlex.split(options.before)
+            run_stages(project, stages, seed=seed, before=before)
     print(hardware())
     print(table({seed: figures(project) for seed, project in projects.items()}).to_string())
 
@@ -81,26 +74,19 @@ def prepare(project: Path, data: Path) -> None:
     (project / ".prepared").touch()
 
 
-def run_stage(project: Path, stage: str, *, seed: int, before: list[str]) -> None:
-    """Run one stage of one seed in its project, unless that was done before."""
-    done = project / ".done" / stage
+def run_stages(project: Path, stages: tuple[str, ...], *, seed: int, before: list[str]) -> None:
+    """Run the stages of a turn in one seed's project, unless that was done before."""
+    done = project / ".done" / stages[-1]
     if done.exists():
         return
-    command = [
-        *(before if stage in LONG else []),
-        "kedro",
-        "run",
-        f"--pipelines={stage}",
-        f"--params=seed={seed}",
-    ]
+    command = [*before, "kedro", "run", f"--pipelines={','.join(stages)}", f"--params=seed={seed}"]
     environment = os.environ | {"PYTHONPATH": str((project / "src").resolve())}
     environment |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-    with (project / f"{stage}.log").open("w") as log:
-        ended = subprocess.run(command, cwd=project, env=environment, stdout=log, stderr=log, check=False)
+    log = project / f"{stages[-1]}.log"
+    with log.open("w") as said:
+        ended = subprocess.run(command, cwd=project, env=environment, stdout=said, stderr=said, check=False)
     if ended.returncode:
-        sys.exit(
-            f"seed {seed}: {stage} ended with {ended.returncode}; read {project / stage}.log, then run again"
-        )
+        sys.exit(f"seed {seed}: {command[-2]} ended with {ended.returncode}; read {log}, then run again")
     done.parent.mkdir(exist_ok=True)
     done.touch()
 
