@@ -96,6 +96,21 @@ def test_runs_of_dead_processes_are_closed_and_others_left(store: Path) -> None:
     assert parent.client.get_run(parent.run_id).data.tags[PROCESS] == str(os.getpid())
 
 
+def test_the_invocation_shows_the_first_figures_of_each_stage_and_who_ran_it(store: Path) -> None:
+    hook = hook_in(store)
+    hook.before_pipeline_run({})
+    hook.before_node_run(node("filter", "a"), {})
+    figures = {"kept_share": 0.9, "kept_share_low": 0.8, "kept_share_high": 0.95, "kept_share_n": 100}
+    hook.after_dataset_saved("filter_metrics", figures)
+    hook.after_pipeline_run()
+    runs = runs_by_name()
+    assert runs["kedro run"].data.metrics == {"filter/kept_share": 0.9}
+    intervals = {f"intervals/{name}" for name in figures if name != "kept_share"}
+    assert set(runs["filter"].data.metrics) == {"kept_share", *intervals}
+    for tag in ("mlflow.user", "mlflow.source.name"):
+        assert runs["kedro run"].data.tags[tag] == runs["filter"].data.tags[tag]
+
+
 def test_params_flatten_to_one_per_field() -> None:
     given = {"params:prior": Config(width=4), "params:seed": 3, "params:axes": {"group": {"a": ["x"]}}}
     assert flat_params(given) == {

@@ -75,10 +75,13 @@ def _experiment(client: "MlflowClient", project: Path) -> str:
 
 
 def _tags(run_params: dict[str, Any]) -> dict[str, str]:
+    from mlflow.tracking.context.registry import resolve_tags
+
     from unclip_pipeline.provenance import code_revision, hardware
 
     revision = code_revision()
     return {
+        **resolve_tags(),  # user and source, which a run made by a client lacks
         "mlflow.source.git.commit": revision.removesuffix("+dirty"),
         "git.dirty": str(revision.endswith("+dirty")).lower(),
         "config.env": str(run_params.get("env") or "local"),

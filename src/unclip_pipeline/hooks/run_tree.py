@@ -12,8 +12,10 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
+from unclip_pipeline.corpus.places import DatasetPlace
 from unclip_pipeline.hooks.lineage import dataset_input
 from unclip_pipeline.hooks.parent_run import Parent, open_parent
+from unclip_pipeline.hooks.stage_line import headlines, is_interval
 from unclip_pipeline.hooks.stages import stage_of
 
 LONGEST_PARAM = 6000
@@ -73,8 +75,9 @@ class RunTreeHook:
         if mlflow.active_run() is None:
             return
         if dataset_name.endswith(METRICS):
-            numbers = {name: value for name, value in data.items() if isinstance(value, int | float)}
-            mlflow.log_metrics({name: float(value) for name, value in numbers.items()})
+            numbers = {name: float(value) for name, value in data.items() if isinstance(value, int | float)}
+            mlflow.log_metrics({_grouped(name): value for name, value in numbers.items()})
+            self._log_headlines(dataset_name.removesuffix(METRICS), numbers)
         elif dataset_name.endswith(REPORT) or dataset_name == "report":
             mlflow.log_text(data, f"{dataset_name}.html")
         elif dataset_name.endswith(HISTORY):
@@ -89,6 +92,12 @@ class RunTreeHook:
     def on_pipeline_error(self) -> None:
         """Close the tree as failed."""
         self._close("FAILED")
+
+    def _log_headlines(self, stage: str, numbers: dict[str, float]) -> None:
+        """Show the first figures of a stage on the invocation's run, where invocations are compared."""
+        if self._parent is not None:
+            for name, value in headlines(numbers).items():
+                self._parent.client.log_metric(self._parent.run_id, f"{stage}/{name}", value)
 
     def _close(self, status: str) -> None:
         self._end_child(status)
@@ -109,11 +118,11 @@ class RunTreeHook:
             self._children[stage] = run.info.run_id
         self._stage = stage
 
-    def _log_dataset(self, folder: Path) -> None:
+    def _log_dataset(self, place: DatasetPlace) -> None:
         """Name the dataset version a stage reads. Kedro loads inputs before it says whose they are."""
         import mlflow
 
-        version, entry = dataset_input(folder, stage=str(self._stage))
+        version, entry = dataset_input(place, stage=str(self._stage))
         mlflow.MlflowClient().log_inputs(mlflow.active_run().info.run_id, [entry])
         mlflow.set_tag(DATASET, version)
 
@@ -123,6 +132,11 @@ class RunTreeHook:
 
             mlflow.end_run(status)
             self._stage = None
+
+
+def _grouped(name: str) -> str:
+    """Put ends of intervals and counts of cases into a section of their own in MLflow's charts."""
+    return f"intervals/{name}" if is_interval(name) else name
 
 
 def flat_params(given: dict[str, Any]) -> dict[str, str]:

@@ -65,10 +65,20 @@ class StageLineHook:
             print(line, file=sys.stderr, flush=True)
 
 
+def headlines(metrics: Mapping[str, int | float]) -> dict[str, int | float]:
+    """Choose the first figures of a stage, without their intervals and counts."""
+    shown = [name for name in metrics if not is_interval(name)][:HEADLINES_SHOWN]
+    return {name: metrics[name] for name in shown}
+
+
+def is_interval(name: str) -> bool:
+    """Tell whether a metric is the end of another's interval, or the number of cases behind it."""
+    return name.endswith(("_low", "_high", "_n"))
+
+
 def stage_line(stage: str, wall_s: float, metrics: Mapping[str, int | float]) -> str:
     """Write the line: a stage puts its own figures in the order it wants them read."""
-    shown = [name for name in metrics if not name.endswith(("_low", "_high", "_n"))][:HEADLINES_SHOWN]
-    figures = "  ".join(f"{name}={_figure(metrics[name])}" for name in shown)
+    figures = "  ".join(f"{name}={_figure(value)}" for name, value in headlines(metrics).items())
     return f"{stage:<16} {wall_s:7.1f} s  {figures}"
 
 
