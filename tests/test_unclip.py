@@ -9,6 +9,7 @@ from unclip_pipeline.clip.encoder import embedder_id_of
 from unclip_pipeline.clip.model import ClipConfig, initial_model, scratch_architecture
 from unclip_pipeline.models.prior import Prior, PriorConfig, prior_weights
 from unclip_pipeline.models.unet import Unet, UnetConfig, unet_weights
+from unclip_pipeline.pipelines.release_model.bundle import write_bundle
 from unclip_pipeline.unclip import SamplingConfig, UnClip, to_float, to_uint8
 from unclip_pipeline.weights import Weights, save_weights
 
@@ -96,6 +97,48 @@ def test_of_several_samples_the_prior_keeps_the_nearest_to_the_caption():
 
     assert (nearness(many) >= nearness(few) - 1e-3).all()
     assert nearness(many).mean() > nearness(few).mean()
+
+
+def two_stages() -> dict[str, Weights]:
+    """The parts with a second upsampler that doubles the side once more and was best with little noise."""
+    torch.manual_seed(1)
+    last = Unet(
+        UnetConfig(
+            side_px=32, low_side_px=16, residual_scale=0.2, attention=(False, False),
+            channels=(16, 16), head_width=16, target="v",
+        )
+    )  # fmt: skip
+    return {**parts(), "upsampler_32": unet_weights(awake(last), "upsampler", {"best_noise": 0.25})}
+
+
+def test_every_stage_enlarges_what_the_one_below_drew():
+    weights = two_stages()
+    unclip = UnClip.from_weights(**weights, sampling=SAMPLING)
+    assert [network.config.side_px for network in unclip.upsamplers] == [16, 32]
+    together = everything(unclip, CAPTIONS)
+    assert together[2].shape == (3, 3, 32, 32)
+    assert same(together[2][1], everything(unclip, ["a blue heart"])[2][0])
+    below = everything(UnClip.from_weights(**parts(), sampling=SAMPLING), CAPTIONS)[2].float()
+    again = torch.nn.functional.avg_pool2d(together[2].float(), 2)
+    assert (again - below).abs().mean() < (again - below.roll(1, 0)).abs().mean()
+
+
+def test_stages_out_of_order_are_refused():
+    weights = two_stages()
+    weights["upsampler_32"], weights["upsampler"] = weights["upsampler"], weights["upsampler_32"]
+    with pytest.raises(ValueError, match=r"upsampler\.low_side_px must be decoder\.side_px, got 16 and 8"):
+        UnClip.from_weights(**weights, sampling=SAMPLING)
+    with pytest.raises(ValueError, match="needs an upsampler"):
+        UnClip.from_weights(
+            **{part: two_stages()[part] for part in ("clip", "prior", "decoder")}, sampling=SAMPLING
+        )
+
+
+def test_a_bundle_of_two_stages_gives_the_same_pictures(tmp_path):
+    weights = two_stages()
+    bundle = write_bundle(tmp_path / "bundle", weights, SAMPLING, {"name": "two"}, "a card")
+    ours, theirs = UnClip.from_weights(**weights, sampling=SAMPLING), UnClip.load(bundle)
+    assert torch.equal(everything(ours, CAPTIONS)[2], everything(theirs, CAPTIONS)[2])
 
 
 def test_guidance_moves_the_picture(unclip):

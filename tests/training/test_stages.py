@@ -24,10 +24,13 @@ from unclip_pipeline.training.prior import PriorBatch, PriorTraining, prior_loss
 from unclip_pipeline.training.upsampler import (
     UpsamplerTraining,
     check_crop,
-    random_crops,
+    crops,
+    enlarged_crops,
+    random_corners,
     shrunk,
     upsampler_batches,
 )
+from unclip_pipeline.unclip import enlarged
 
 RUN = dict(images=96, batch_size=16, warmup_images=16, checkpoint_images=32)
 SMALL = dict(channels=(8, 16), head_width=8, target="v")
@@ -192,8 +195,17 @@ def test_crops_of_picture_and_enlargement_show_the_same_place(folder):
 
 def test_random_crops_lie_on_the_grid_and_reach_both_ends():
     place = torch.arange(64.0).expand(500, 1, 1, 64).expand(500, 1, 64, 64)
-    corners = random_crops(place, 32, 2, torch.Generator().manual_seed(0))[:, 0, 0, 0]
+    where = random_corners(500, 32, 2, torch.Generator().manual_seed(0))
+    corners = crops(place, where, 32)[:, 0, 0, 0]
     assert (corners % 2 == 0).all() and corners.min() == 0 and corners.max() == 32
+
+
+def test_enlarged_crops_are_those_of_the_enlarged_picture():
+    small = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for side_px in (8, 16, 64):
+        where = random_corners(64, 64 - side_px, 4, torch.Generator().manual_seed(1))
+        whole = crops(enlarged(small, 64), where, side_px)
+        torch.testing.assert_close(enlarged_crops(small, where, side_px, 4), whole, atol=1e-5, rtol=0)
 
 
 def test_blur_keeps_flat_pictures_and_has_the_published_width():

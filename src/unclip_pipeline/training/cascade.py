@@ -8,6 +8,7 @@ from unclip_pipeline.models.unet_config import UnetConfig
 
 FIRST = "upsampler"
 PARTS = {"network", "training"}
+TILE_OVERLAP_PX = 32
 
 
 def check_cascade(parameters: Mapping[str, Any]) -> None:
@@ -23,6 +24,8 @@ def check_cascade(parameters: Mapping[str, Any]) -> None:
     sections |= {f"cascade.{stage}.network": section["network"] for stage, section in further.items()}
     networks = {name: _network(name, section) for name, section in sections.items()}
     check_sides(_network("decoder", parameters["decoder"]), networks)
+    sampling = parameters.get("sampling") or {}
+    check_tiles(sampling.get("tile_px", 0), sampling.get("tile_overlap_px", TILE_OVERLAP_PX), networks)
 
 
 def check_sides(decoder: UnetConfig, upsamplers: Mapping[str, UnetConfig]) -> None:
@@ -35,6 +38,24 @@ def check_sides(decoder: UnetConfig, upsamplers: Mapping[str, UnetConfig]) -> No
                 "each network enlarges what the one below it draws"
             )
         below, side_px = name, upsampler.side_px
+
+
+def check_tiles(tile_px: int, overlap_px: int, upsamplers: Mapping[str, UnetConfig]) -> None:
+    """Refuse squares that a network cannot be shown, or that would change what it sees."""
+    cut = {name: network for name, network in upsamplers.items() if 0 < tile_px < network.side_px}
+    for name, network in cut.items():
+        if any(network.attention):
+            raise ValueError(
+                f"sampling.tile_px needs networks without attention, whose every pixel looks at all others, got "
+                f"{name}.attention={network.attention} and {tile_px=}; set one of them to false or 0"
+            )
+        step = network.unshuffle * 2 ** (len(network.channels) - 1)
+        if tile_px % step or overlap_px % step or not 0 <= overlap_px < tile_px:
+            raise ValueError(
+                f"sampling.tile_px and sampling.tile_overlap_px must be multiples of {step}, which {name} folds "
+                f"into one, and the overlap below the tile, got {tile_px=} and {overlap_px=}; try "
+                f"{max(tile_px // step, 2) * step} and {step}"
+            )
 
 
 def _network(name: str, section: Mapping[str, Any]) -> UnetConfig:

@@ -1,11 +1,11 @@
 """What super-resolution learns: a picture from a smaller one, on random crops."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,9 +14,12 @@ from unclip_pipeline.diffusion.schedule import named_schedule
 from unclip_pipeline.models.unet import Condition, Unet, UnetConfig
 from unclip_pipeline.seeds import seeded
 from unclip_pipeline.training.degradation import blurred, harshly_worsened
-from unclip_pipeline.training.loop import Loss, part_size
+from unclip_pipeline.training.loop import Loss
 from unclip_pipeline.training.optim import UnetTraining
 from unclip_pipeline.training.pairs import Pairs
+
+BICUBIC_REACH_PX = 2  # of a smaller picture, to either side
+AS_FLOATS = 32  # whole pictures at a time, of which each takes four times its bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,7 @@ class UpsamplerTraining(UnetTraining):
     blur_sigma_px: float = 0.6
     harsh_share: float = 0.0  # of the smaller pictures: blurred, resized, noised and compressed at random
     low_noise: float = 0.1  # most noise on the smaller picture, of a range of 2; each draws its own
+    sampling_steps: int = field(default=2, repr=False)  # of DDIM, when validated and when drawing afterwards
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,6 +41,8 @@ class UpsamplerTraining(UnetTraining):
                 "blur_share and harsh_share must lie in [0, 1], blur_sigma_px above 0 and low_noise not below, "
                 f"got {self.blur_share=}, {self.harsh_share=}, {self.blur_sigma_px=}, {self.low_noise=}"
             )
+        if self.sampling_steps < 1:
+            raise ValueError(f"sampling_steps must be at least 1, got {self.sampling_steps}")
 
 
 class UpsamplerBatch(NamedTuple):
@@ -52,7 +58,7 @@ def check_crop(config: UpsamplerTraining, architecture: UnetConfig) -> None:
     step = max(scale, architecture.unshuffle * 2 ** (len(architecture.channels) - 1))
     if config.crop_px % step or config.crop_px > architecture.side_px:
         raise ValueError(
-            f"train_upsampler.crop_px must be a multiple of {step} up to upsampler.side_px="
+            f"crop_px of an upsampler's training must be a multiple of {step} up to its side_px="
             f"{architecture.side_px}, got {config.crop_px}; try {min(step * 4, architecture.side_px)}"
         )
 
@@ -62,17 +68,21 @@ def upsampler_batches(
 ) -> Callable[[int], UpsamplerBatch]:
     """Batches by position, with crop, blur and noise keyed by it."""
     check_crop(config, architecture)
-    rows_at = pairs.batches(part_size(config), seed=seed)
+    read_at = pairs.ahead(config, seed=seed, embeddings=False)
 
     def batch(images_seen: int) -> UpsamplerBatch:
-        rows, generator = rows_at(images_seen), seeded(seed, "upsampler", images_seen)
-        picture = pairs.images(rows)
-        low_res, low_noise = worsened(shrunk(picture, architecture.low_side_px), config, generator)
-        smooth = F.interpolate(low_res, picture.shape[-2:], mode="bicubic", antialias=True)
+        read, generator = read_at(images_seen), seeded(seed, "upsampler", images_seen)
+        picture, crop_px = read.pictures, config.crop_px
+        small = torch.cat([shrunk(part, architecture.low_side_px) for part in picture.split(AS_FLOATS)])
+        low_res, low_noise = worsened(small, config, generator)
         scale = architecture.side_px // architecture.low_side_px
-        both = torch.cat([picture.float() / 127.5 - 1, smooth], 1)
-        crops = random_crops(both, config.crop_px, scale, generator)
-        return UpsamplerBatch(*crops.split(3, 1), low_noise, pairs.dataset.uids(rows))
+        corners = random_corners(len(picture), architecture.side_px - crop_px, scale, generator)
+        return UpsamplerBatch(
+            crops(picture, corners, crop_px).float() / 127.5 - 1,
+            enlarged_crops(low_res, corners, crop_px, scale),
+            low_noise,
+            pairs.dataset.uids(read.rows),
+        )
 
     return batch
 
@@ -107,18 +117,39 @@ def worsened(
     return Worsened(small + added.to(device), noise.to(device))
 
 
-def random_crops(
-    picture: Float[Tensor, "b c h w"], side_px: int, step_px: int, generator: torch.Generator
-) -> Float[Tensor, "b c s s"]:
-    """Cut one square from each picture, at multiples of `step_px`."""
-    most = (picture.shape[-1] - side_px) // step_px + 1
-    corners = torch.randint(most, (len(picture), 2), generator=generator) * step_px
+def random_corners(
+    count: int, most_px: int, step_px: int, generator: torch.Generator
+) -> Int[Tensor, "count 2"]:
+    """Top and left of a crop of each picture, at multiples of `step_px` up to `most_px`."""
+    return torch.randint(most_px // step_px + 1, (count, 2), generator=generator) * step_px
+
+
+def crops(
+    pictures: Shaped[Tensor, "b c h w"], corners: Int[Tensor, "b 2"], side_px: int
+) -> Shaped[Tensor, "b c s s"]:
+    """Cut one square from each picture."""
     return torch.stack(
         [
             one[:, top : top + side_px, left : left + side_px]
-            for one, (top, left) in zip(picture, corners.tolist(), strict=True)
+            for one, (top, left) in zip(pictures, corners.tolist(), strict=True)
         ]
     )
+
+
+def enlarged_crops(
+    small: Float[Tensor, "b c h w"], corners: Int[Tensor, "b 2"], side_px: int, scale: int
+) -> Float[Tensor, "b c s s"]:
+    """What `crops` cuts from the enlarged pictures, without enlarging what it leaves out.
+
+    A margin as wide as the filter keeps the crop's rim as it is in the whole.
+    """
+    own, whole = side_px // scale, small.shape[-1]
+    window = min(own + 2 * BICUBIC_REACH_PX, whole)
+    starts = (corners // scale - BICUBIC_REACH_PX).clamp(0, whole - window)
+    enlarged = F.interpolate(
+        crops(small, starts, window), (window * scale,) * 2, mode="bicubic", antialias=True
+    )
+    return crops(enlarged, corners - starts * scale, side_px)
 
 
 def upsampler_loss(architecture: UnetConfig) -> Loss[UpsamplerBatch]:

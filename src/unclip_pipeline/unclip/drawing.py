@@ -15,7 +15,8 @@ from unclip_pipeline.models.unet import Unet
 from unclip_pipeline.models.unet_config import UnetConfig
 from unclip_pipeline.training.devices import autocast
 from unclip_pipeline.unclip.pixels import enlarged, to_float, to_uint8
-from unclip_pipeline.unclip.sampling import SamplingConfig
+from unclip_pipeline.unclip.sampling import Enlarging, SamplingConfig
+from unclip_pipeline.unclip.tiling import Square, tiled
 
 
 @torch.no_grad()
@@ -80,27 +81,42 @@ def draw_large(
     small: UInt8[Tensor, "n 3 s s"],
     image_embeddings: Float[Tensor, "n d"] | None,
     noise: list[torch.Generator],
-    sampling: SamplingConfig,
+    how: Enlarging,
 ) -> UInt8[Tensor, "n 3 S S"]:
     """Draw a larger picture of each smaller one."""
     config = upsampler.config
     smooth = enlarged(to_float(small), config.side_px)
-    condition = Condition(
+    level = how.noise if how.noise is not None else float(not config.told_noise)
+    told = Condition(
         image_embedding=image_embeddings if upsampler.embedding_width else None,
         low_res=smooth,
-        low_noise=torch.full((len(small),), sampling.upsampler_noise, device=upsampler.device),
+        low_noise=torch.full((len(small),), level, device=upsampler.device),
     )
-    denoise = unet_denoiser(upsampler, upsampler.context(condition))
-    x_0 = _sample(
-        denoise if config.residual_scale else clipped(denoise),
-        (3, config.side_px, config.side_px),
-        noise,
-        schedule_of(config),
-        sampling.upsampler_steps,
-        sampling,
-        upsampler.device,
-    )
+    usual = noise_of(noise, (3, config.side_px, config.side_px), upsampler.device)
+    strength = 1.0 if config.told_noise else level
+    denoise = _enlarging_denoiser(upsampler, upsampler.context(told), how)
+    schedule = schedule_of(config)
+    with autocast(upsampler.device):
+        x_0 = ddim(
+            denoise if config.residual_scale else clipped(denoise),
+            strength * usual(-1), sampling_steps(schedule, how.steps), schedule,
+            eta=how.eta, noise=lambda step: strength * usual(step),
+        )  # fmt: skip
     return to_uint8(smooth + config.residual_scale * x_0 if config.residual_scale else x_0)
+
+
+def _enlarging_denoiser(upsampler: Unet, told: Context, how: Enlarging) -> Denoiser:
+    """The network on whole pictures, or square by square where they are larger than a tile."""
+    if not 0 < how.tile_px < upsampler.config.side_px:
+        return unet_denoiser(upsampler, told)
+
+    def of_square(square: Square) -> Denoiser:
+        low_res = told.low_res[..., square.rows, square.columns]
+        return unet_denoiser(upsampler, told._replace(low_res=low_res))
+
+    return tiled(
+        of_square, side_px=upsampler.config.side_px, tile_px=how.tile_px, overlap_px=how.tile_overlap_px
+    )
 
 
 def schedule_of(config: UnetConfig) -> Schedule:

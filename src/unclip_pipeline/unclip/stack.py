@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -19,7 +20,7 @@ from unclip_pipeline.clip.encoder import Encoder, load_encoder
 from unclip_pipeline.models.prior import Prior, Text, load_prior
 from unclip_pipeline.models.unet import Unet, load_unet
 from unclip_pipeline.seeds import seeded
-from unclip_pipeline.training.cascade import check_sides
+from unclip_pipeline.training.cascade import check_sides, check_tiles
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.unclip.drawing import draw_embeddings, draw_large, draw_small
 from unclip_pipeline.unclip.sampling import SamplingConfig
@@ -27,6 +28,13 @@ from unclip_pipeline.weights import Weights, load_weights
 
 PARTS = ("clip", "prior", "decoder")
 CASCADE = ("upsampler",)  # of a bundle that does not name its upsamplers
+
+
+class Upsampler(NamedTuple):
+    """One stage of super-resolution, and what its training found out about it."""
+
+    network: Unet
+    facts: Mapping[str, Any]
 
 
 class UnClip:
@@ -37,15 +45,18 @@ class UnClip:
         encoder: Encoder,
         prior: Prior,
         decoder: Unet,
-        upsamplers: Mapping[str, Unet],
+        upsamplers: Mapping[str, Upsampler],
         sampling: SamplingConfig,
     ) -> None:
         """Take the parts; the upsamplers by name, from the smallest pictures to the largest."""
         if not upsamplers:
             raise ValueError("a stack needs an upsampler, got none; give at least one after the decoder")
-        check_sides(decoder.config, {name: upsampler.config for name, upsampler in upsamplers.items()})
+        networks = {name: upsampler.network.config for name, upsampler in upsamplers.items()}
+        check_sides(decoder.config, networks)
+        check_tiles(sampling.tile_px, sampling.tile_overlap_px, networks)
         self.encoder, self.prior, self.decoder = encoder, prior, decoder
-        self.upsamplers, self._stages = tuple(upsamplers.values()), tuple(upsamplers)
+        self.upsamplers = tuple(upsampler.network for upsampler in upsamplers.values())
+        self._cascade = dict(upsamplers)
         self.sampling = sampling
         self.small_side_px = decoder.config.side_px
         self.image_side_px = self.upsamplers[-1].config.side_px
@@ -75,7 +86,10 @@ class UnClip:
             encoder,
             load_prior(prior).to(device),
             load_unet(decoder, "decoder").to(device),
-            {name: load_unet(part, "upsampler").to(device) for name, part in upsamplers.items()},
+            {
+                name: Upsampler(load_unet(part, "upsampler").to(device), part.config)
+                for name, part in upsamplers.items()
+            },
             sampling,
         )
 
@@ -151,13 +165,16 @@ class UnClip:
         part of the name.
         """
         names = [sha256(picture.numpy().tobytes()).hexdigest() for picture in small]
-        places = [_places(stage, names) for stage in self._stages]
+        stages = [
+            (upsampler.network, self.sampling.enlarging(upsampler.facts), _places(name, names))
+            for name, upsampler in self._cascade.items()
+        ]
         drawn = [torch.empty(0, 3, self.image_side_px, self.image_side_px, dtype=torch.uint8)]
         for rows in _slices(len(small), self.sampling.batch_size):
             pictures, embeddings = small[rows].to(self.device), image_embeddings[rows].to(self.device)
-            for upsampler, own in zip(self.upsamplers, places, strict=True):
-                noise = [seeded(seed, *place) for place in own[rows]]
-                pictures = draw_large(upsampler, pictures, embeddings, noise, self.sampling)
+            for network, how, places in stages:
+                noise = [seeded(seed, *place) for place in places[rows]]
+                pictures = draw_large(network, pictures, embeddings, noise, how)
             drawn.append(pictures.cpu())
         return torch.cat(drawn)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from unclip_pipeline.corpus.places import DatasetPlace
 from unclip_pipeline.corpus.released import Dataset
 from unclip_pipeline.models.unet import Unet, UnetConfig, unet_weights
 from unclip_pipeline.pipelines.train_upsampler.validation import Previews, validate
@@ -25,7 +26,7 @@ STAGE = "train_upsampler"
 
 
 def train_upsampler(
-    dataset: Path, scratch: Path, architecture: UnetConfig, config: UpsamplerTraining, seed: int
+    dataset: DatasetPlace, scratch: Path, architecture: UnetConfig, config: UpsamplerTraining, seed: int
 ) -> tuple[Weights, dict[str, Any], pd.DataFrame]:
     """Train on crops of the rows of split train; validate at full size on the held-out ones."""
     released, device = Dataset.open(dataset), default_device()
@@ -38,19 +39,22 @@ def train_upsampler(
     loss = upsampler_loss(architecture)
     steps = resumable(state, batches, loss, config, seed=seed, scratch=scratch, identity=identity)
     heldout = Pairs(released, released.rows("heldout"), architecture.side_px, device)
-    previews = Previews(heldout, seed=seed)
+    previews = Previews(heldout, config.sampling_steps, seed)
     for step in watch(steps, stage=STAGE, images=config.images):
         if is_due(step, config.preview_images, config):
             log_image(previews.sheet(state.ema), "samples/grid", step=step.images_seen)
-    log_image(previews.sheet(state.ema), "samples/grid", step=state.images_seen)
+    found = validate(state.ema, heldout, config.sampling_steps, seed=seed)
+    log_image(previews.sheet(state.ema, found.best_noise), "samples/grid", step=state.images_seen)
     facts = {
         "dataset_version": released.version,
         "code_revision": code_revision(),
         "images_seen": state.images_seen,
+        "sampling_steps": config.sampling_steps,
+        "best_noise": found.best_noise,
         "exportable": not architecture.why_not_exportable(),
         "why_not_exportable": architecture.why_not_exportable(),
     }
-    metrics = validate(state.ema, heldout, seed=seed) | {"images_seen": state.images_seen}
+    metrics = found.metrics | {"images_seen": state.images_seen}
     return unet_weights(state.ema, "upsampler", facts), metrics, state.history.table()
 
 
