@@ -40,7 +40,7 @@ def train_upsampler(
     steps = resumable(state, batches, loss, config, seed=seed, scratch=scratch, identity=identity)
     heldout = Pairs(released, released.rows("heldout"), architecture.side_px, device)
     previews = Previews(heldout, config.sampling_steps, seed)
-    for step in watch(steps, stage=STAGE, images=config.images):
+    for step in watch(steps, stage=f"{STAGE} to {architecture.side_px} px", images=config.images):
         if is_due(step, config.preview_images, config):
             log_image(previews.sheet(state.ema), "samples/grid", step=step.images_seen)
     found = validate(state.ema, heldout, config.sampling_steps, seed=seed)
