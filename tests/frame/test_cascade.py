@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kedro.framework.project import pipelines as project_pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
 
+from unclip_pipeline.models.unet_config import UnetConfig
 from unclip_pipeline.pipeline_registry import (
     FROM_URLS,
     PIPELINES,
@@ -16,6 +20,7 @@ from unclip_pipeline.pipeline_registry import (
     use_cascade,
 )
 from unclip_pipeline.training.cascade import check_cascade
+from unclip_pipeline.training.upsampler import UpsamplerTraining
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,6 +81,21 @@ def test_whoever_draws_or_reports_reads_every_stage() -> None:
     ).inputs()
     whole = register_pipelines()[FROM_URLS]
     assert "upsampler_1024_weights" in whole.all_outputs() and "upsampler_1024_weights" not in whole.inputs()
+
+
+def test_the_environment_decides_which_stages_there_are() -> None:
+    bootstrap_project(ROOT)
+    try:
+        with KedroSession.create(project_path=ROOT, env="paper") as session:
+            read = session.load_context().params["cascade"]["upsampler_1024"]
+        assert isinstance(read["network"], UnetConfig) and isinstance(read["training"], UpsamplerTraining)
+        assert "train_upsampler_1024" in project_pipelines
+        with KedroSession.create(project_path=ROOT, env="base") as session:
+            session.load_context()
+        assert cascade() == ("upsampler",)
+    finally:
+        use_cascade([])
+        bootstrap_project(ROOT)  # what it registered was the other environment's
 
 
 def test_stages_that_fit_one_another_pass() -> None:
