@@ -87,7 +87,7 @@ def test_without_enough_labels_the_rule_stays_and_says_why(world) -> None:
     assert fit(world, labels(np.flatnonzero(~shows)[:50], shows)).reason.startswith("0 of 50 labels say yes")
     assert fit(world, labels(np.flatnonzero(shows)[:50], shows)).reason.startswith("0 of 50 labels say no")
     unweighted = labels(np.arange(240), shows, probability=float("nan"))
-    assert "inclusion probability" in fit(world, unweighted).reason
+    assert "inclusion_probability" in fit(world, unweighted).reason
 
 
 def test_labels_of_another_concept_change_nothing(world) -> None:

@@ -142,6 +142,21 @@ def test_without_labels_the_rules_judge_as_before(corpus: Corpus, tmp_path: Path
     assert limits == {} and probed is facts
 
 
+def test_labels_that_cannot_be_weighed_leave_the_rule_and_say_so_in_the_log(
+    corpus: Corpus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A plain CSV of one's own: uid and concept alone."""
+    rows = [f"{uid},{'yes' if shows else 'no'}" for uid, shows in list(corpus.shows.items())[:300]]
+    (tmp_path / "mine.csv").write_text("\n".join(["uid,unsafe", *rows]))
+    labels = read_labels(tmp_path, set(corpus.shows))
+    facts = corpus.verdicts.merge(corpus.ledger[["uid", "caption"]], on="uid")
+    probed, limits = add_probes(
+        facts, lambda: iter_embeddings(corpus.embeddings), labels, CALIBRATION, RULES, seed=0
+    )
+    assert limits == {} and "probe_unsafe" not in probed
+    assert "keeps the rule of 'unsafe'" in caplog.text and "inclusion_probability" in caplog.text
+
+
 def test_when_all_is_labelled_nothing_is_asked_and_the_page_says_so(corpus: Corpus, tmp_path: Path) -> None:
     folder = tmp_path / "annotations"
     folder.mkdir()

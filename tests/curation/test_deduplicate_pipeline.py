@@ -90,11 +90,17 @@ def test_embeddings_that_are_missing_or_strange_are_named(corpus, tmp_path):
         deduplicate(ledger, verdicts, tmp_path, prints, CONFIG, 0)
 
 
-def test_a_vector_without_length_is_named(corpus, tmp_path):
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_a_vector_that_has_no_direction_is_refused_by_name(corpus, tmp_path, value, monkeypatch):
+    """As another tool may have written it: our own does not."""
+    monkeypatch.setattr("unclip_pipeline.corpus.embeddings._not_finite", lambda embeddings: "")
     shards, _, ledger, verdicts = corpus
     prints = take_fingerprints(shards, ledger, verdicts, EngineConfig(processes=1))
     for shard, uids in (("00000", UIDS[:3]), ("00001", UIDS[3:])):
-        none = np.zeros((len(uids), 8), np.float16)
-        write_embeddings(tmp_path / f"{shard}.parquet", Embeddings(np.array(uids), none, none, "clip/a"))
-    with pytest.raises(ValueError, match=f"zero or not finite .{UIDS[0]}"):
+        vectors = np.ones((len(uids), 8), np.float16)
+        vectors[[uid == UIDS[1] for uid in uids]] = value
+        write_embeddings(
+            tmp_path / f"{shard}.parquet", Embeddings(np.array(uids), vectors, vectors, "clip/a")
+        )
+    with pytest.raises(ValueError, match=f"1 of 4 .* zero or not finite .{UIDS[1]}.*`embed` again"):
         deduplicate(ledger, verdicts, tmp_path, prints, CONFIG, 0)

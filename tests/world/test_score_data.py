@@ -87,8 +87,8 @@ def test_a_perfect_run_scores_perfectly(perfect: Run) -> None:
     assert set(shares.values()) == {1.0}
     assert scores["similarity_auc_none"] == 1.0
     assert scores["copies_of_heldout_in_train"] == 0
-    assert (exact_checks(scores)["verdict"] == "holds").all()
-    assert len(exact_checks(scores)) == len(EXACT)
+    checks = exact_checks({**scores, "decontamination_left": 0})
+    assert (checks["verdict"] == "holds").all() and len(checks) == len(EXACT)
 
 
 def test_a_lost_row_breaks_the_accounting(perfect: Run) -> None:
@@ -168,6 +168,7 @@ def test_a_run_that_finds_no_duplicate_has_no_recall_and_leaks_heldout_copies(pe
     assert {scores[f"duplicate_recall_{how}"] for how in ("exact", "recompressed", "cropped")} == {0.0}
     assert scores["template_siblings_kept"] == 1
     assert scores["copies_of_heldout_in_train"] > 0
+    assert (exact_checks(scores)["verdict"] == "FAILS").sum() == 1
 
 
 def test_calling_siblings_duplicates_shows_in_survival_and_precision(perfect: Run) -> None:

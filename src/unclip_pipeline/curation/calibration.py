@@ -291,5 +291,9 @@ def _too_few(
         if own.sum() < config.min_per_class:
             return f"{int(own.sum())} of {len(label)} labels say {word}, {config.min_per_class} are needed"
         if not np.isfinite(weight[own]).any():
-            return f"no label {word} has an inclusion probability, so recall and precision are unknown"
+            return (
+                f"none of the {int(own.sum())} labels {word} has an inclusion_probability, so that nobody knows for "
+                "how many pictures each stands; label pictures that `annotate` chose and keep that column, or write "
+                "1 there where every picture was labelled"
+            )
     return ""

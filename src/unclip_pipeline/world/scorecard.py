@@ -13,6 +13,8 @@ EXACT: dict[str, tuple[str, float]] = {  # metric: what it says, the only value 
     "willing_not_refused": ("no picture was left alone whose host says nothing of the kind", 1),
     "heldout_rows_in_train": ("rows held out by the list that entered training", 0),
     "heldout_combinations_in_train": ("pictures of held-out combinations that entered training", 0),
+    "copies_of_heldout_in_train": ("planted copies of held-out pictures that entered training", 0),
+    "decontamination_left": ("training pictures that the search itself takes for a held-out one", 0),
 }
 SECTIONS: dict[str, str] = {  # title: pattern of the metrics in it
     "Reading pages": r"harvest_",

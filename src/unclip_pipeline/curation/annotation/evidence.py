@@ -1,5 +1,6 @@
 """What is known of a concept before anybody labels: its prompts' evidence, its caption words, its rule."""
 
+import logging
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -13,6 +14,8 @@ from unclip_pipeline.curation.calibration import CalibrationConfig, Vectors, cal
 from unclip_pipeline.curation.captions import mentions
 from unclip_pipeline.curation.filter_config import FilterConfig
 from unclip_pipeline.curation.rules import rule_of_concept
+
+logger = logging.getLogger(__name__)
 
 
 def concept_scores(facts: pd.DataFrame, config: FilterConfig) -> dict[str, Float[np.ndarray, "n _"]]:
@@ -57,6 +60,9 @@ def add_probes(
         return facts, {}
     scores = concept_scores(facts, rules)
     found = calibrate(labels, facts["uid"].to_numpy(), unit_images(parts), scores, config, seed=seed)
+    for name, one in found.items():
+        if one.labels and one.reason:
+            logger.warning("the filter keeps the rule of %r, whatever its labels say: %s", name, one.reason)
     used = {name: one for name, one in found.items() if not one.reason}
     return (
         facts.assign(**{f"probe_{name}": one.probability for name, one in used.items()}),

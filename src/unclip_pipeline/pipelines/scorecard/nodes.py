@@ -31,6 +31,7 @@ def score_data(
     duplicate_verdicts: pd.DataFrame,
     audit_labels: pd.DataFrame,
     ledger: pd.DataFrame,
+    deduplicated: dict[str, int | float],
 ) -> tuple[dict[str, int | float], pd.DataFrame]:
     """Compare the fates of all URLs with the planted ones."""
     scores = {
@@ -41,6 +42,7 @@ def score_data(
         **data.score_duplicates(truth, duplicate_verdicts),
         **data.score_heldout(truth, ledger),
         **data.score_labels(truth, audit_labels),
+        "decontamination_left": deduplicated["decontamination_left"],
     }
     return scores, data.fate_mismatches(truth, scrape_ledger)
 

@@ -18,7 +18,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 score_data,
                 inputs=[
                     "world_truth", "url_list", "harvested_url_list", "scrape_ledger", "filter_verdicts",
-                    "duplicate_verdicts", "audit_labels", "ledger",
+                    "duplicate_verdicts", "audit_labels", "ledger", "deduplicate_metrics",
                 ],
                 outputs=["data_scores", "fate_mismatches"],
                 name="score_data",
