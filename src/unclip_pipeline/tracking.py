@@ -42,10 +42,11 @@ def log_image(image: "Image.Image", name: str, *, step: int | None = None) -> No
 
 
 def note_exportable(reasons: Sequence[str]) -> None:
-    """Say in the log and on the active run whether what is trained can go to diffusers, and why not."""
+    """Say in the log, and on the run if there is one, whether what is trained can go to diffusers."""
     import mlflow
 
-    mlflow.set_tags({"exportable": str(not reasons).lower(), "why_not_exportable": "; ".join(reasons)})
+    if mlflow.active_run() is not None:
+        mlflow.set_tags({"exportable": str(not reasons).lower(), "why_not_exportable": "; ".join(reasons)})
     if reasons:
         logger.info("exportable: false (%s)", "; ".join(reasons))
 

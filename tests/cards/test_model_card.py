@@ -45,6 +45,13 @@ def test_the_cards_numbers_are_the_measured_ones():
         assert text in card, text
 
 
+def test_the_card_says_whether_the_model_can_be_handed_over_and_why_not():
+    assert "exportable: true" in model_card(FACTS, METRICS, FATES, GATES)
+    facts = FACTS._replace(why_not_exportable=["decoder.target v: unknown there"])
+    assert "exportable: false" in (card := model_card(facts, METRICS, FATES, GATES))
+    assert "- `decoder`: target v: unknown there" in card
+
+
 def test_what_was_not_measured_is_said_to_be_missing():
     card = model_card(FACTS, {}, FATES, GATES)
     assert "The model was not evaluated." in card and card.count("Not measured.") >= 3

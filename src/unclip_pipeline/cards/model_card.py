@@ -32,6 +32,7 @@ class ModelFacts(NamedTuple):
     code_revision: str
     picture_side_px: int
     parts: pd.DataFrame  # part, parameters, images_seen, digest
+    why_not_exportable: Sequence[str] = ()
 
 
 def model_card(
@@ -51,6 +52,7 @@ def model_card(
         _memorisation(evaluated),
         _probes(metrics.get("audit_samples", {}), fates),
         _gates(gates),
+        _exchange(facts.why_not_exportable),
         RELATION,
         GLOSSARY,
     ]
@@ -141,6 +143,15 @@ Text in, {facts.picture_side_px} x {facts.picture_side_px} pixel picture out. Tr
 `{facts.dataset_version}` with embedder `{facts.embedder_id}` at code revision `{facts.code_revision}`.
 
 {parts}"""
+
+
+def _exchange(reasons: Sequence[str]) -> str:
+    if not reasons:
+        return "## Exchange\n\nexportable: true. `kedro export FOLDER` writes this model as a folder for diffusers."
+    return (
+        "## Exchange\n\nexportable: false. diffusers' unCLIP classes cannot express this model:\n\n"
+        + "\n".join(f"- `{part}`: {reason}" for part, _, reason in (one.partition(".") for one in reasons))
+    )
 
 
 def _training_data(facts: ModelFacts, fates: Mapping[str, int], audited: Metrics) -> str:

@@ -1,7 +1,7 @@
 """Hand a released model over as one folder that diffusers loads."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from unclip_pipeline.export.check import Agreement, compare
 from unclip_pipeline.export.page import exported_card
 from unclip_pipeline.export.pipeline import load_unclip, save_picture_tower, save_unclip, unclip_pipeline_of
 from unclip_pipeline.export.reasons import NotExportableError, why_not_exportable
+from unclip_pipeline.progress import progress_bar
 from unclip_pipeline.unclip import SamplingConfig, UnClip
 from unclip_pipeline.unclip.stack import CASCADE, PARTS
 from unclip_pipeline.weights import load_weights, save_weights
@@ -39,21 +40,24 @@ def export_unclip(bundle: Path, target: Path) -> Exported:
     if not (bundle / DESCRIPTION).is_file():
         raise FileNotFoundError(f"{bundle} is no model bundle: it has no {DESCRIPTION}; run `release_model`")
     description = json.loads((bundle / DESCRIPTION).read_text())
-    cascade = description.get("cascade", CASCADE)
-    parts = {name: load_weights(bundle / name) for name in (*PARTS, *cascade)}
-    upsamplers = [parts.pop(name) for name in cascade]
-    if reasons := why_not_exportable(**parts, upsampler=upsamplers[0]):
+    parts = {name: load_weights(bundle / name) for name in PARTS}
+    cascade = {name: load_weights(bundle / name) for name in description.get("cascade", CASCADE)}
+    first, *further = cascade
+    if reasons := why_not_exportable(**parts, cascade=cascade):
         raise NotExportableError(
             f"{bundle} is not exportable, nothing was written:\n" + "\n".join(f"  {one}" for one in reasons)
         )
     limit = SamplingConfig(**description["sampling"]).prior_limit
-    with atomic_folder(target) as folder:
-        save_unclip(unclip_pipeline_of(**parts, upsampler=upsamplers[0], prior_limit=limit), folder)
+    with atomic_folder(target) as folder, progress_bar(None, label="export", total=3) as bar:
+        save_unclip(unclip_pipeline_of(**parts, upsampler=cascade[first], prior_limit=limit), folder)
         without = save_picture_tower(parts["clip"], folder)
-        for name, weights in list(zip(cascade, upsamplers, strict=True))[1:]:
-            save_weights(weights, folder / BESIDE / name)
+        bar.update()
+        for name in further:
+            save_weights(cascade[name], folder / BESIDE / name)
+        bar.update()
         agreement = _checked(bundle, folder)
-        facts = _facts(description, cascade, without, agreement)
+        bar.update()
+        facts = _facts(description, list(cascade), without, agreement)
         (folder / DESCRIPTION).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         (folder / "README.md").write_text(exported_card((bundle / CARD).read_text(), facts))
     return Exported(target, without, agreement)
@@ -76,13 +80,13 @@ def _checked(bundle: Path, folder: Path) -> Agreement:
 
 
 def _facts(
-    description: Mapping[str, Any], cascade: Sequence[str], without: list[str], agreement: Agreement
+    description: Mapping[str, Any], cascade: list[str], without: list[str], agreement: Agreement
 ) -> dict[str, Any]:
     from unclip_pipeline.export.diffusers_guard import diffusers
 
     return {
         **description,
-        "cascade": list(cascade),
+        "cascade": cascade,
         "exported_for": f"diffusers {diffusers.__version__}",
         "image_variations": not without,
         "why_no_image_variations": without,

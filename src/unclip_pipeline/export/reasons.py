@@ -17,32 +17,28 @@ class NotExportableError(ValueError):
 
 
 def why_not_exportable(
-    *, clip: Weights, prior: Weights, decoder: Weights, upsampler: Weights, **further: Weights
+    *, clip: Weights, prior: Weights, decoder: Weights, cascade: Mapping[str, Weights]
 ) -> list[str]:
     """List every reason, each beginning with its part and field; empty when the stack can be exported.
 
     Of several upsamplers the first counts: those after it are no part of what diffusers runs.
     """
-    architecture = clip.config["architecture"]
+    architecture, (name, upsampler) = clip.config["architecture"], next(iter(cascade.items()))
     before = PriorConfig(**_sizes(prior))
     small, large = UnetConfig(**_sizes(decoder)), UnetConfig(**_sizes(upsampler))
     found = {
         "clip": why_text_not_exportable(architecture),
         "prior": before.why_not_exportable(),
         "decoder": small.why_not_exportable(),
-        "upsampler": large.why_not_exportable(),
+        name: large.why_not_exportable(),
     }
     length = architecture["model"]["text_cfg"].get("context_length", 77)
-    found["prior"] += why_not_with(before, *(prior.config["architecture"][name] for name in WIDTHS), length)
+    found["prior"] += why_not_with(before, *(prior.config["architecture"][width] for width in WIDTHS), length)
     found["decoder"] += why_context_clashes(small, length)
     if upsampler.config["architecture"]["embedding_width"]:
-        found["upsampler"].append(
-            "image_tokens: its super-resolution is told nothing but the smaller picture"
-        )
+        found[name].append("image_tokens: its super-resolution is told nothing but the smaller picture")
     if small.side_px != large.low_side_px:
-        found["upsampler"].append(
-            f"low_side_px {large.low_side_px}: the decoder's pictures have {small.side_px}"
-        )
+        found[name].append(f"low_side_px {large.low_side_px}: the decoder's pictures have {small.side_px}")
     return [f"{part}.{reason}" for part, reasons in found.items() for reason in reasons]
 
 

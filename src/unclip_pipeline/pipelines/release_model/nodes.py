@@ -11,6 +11,7 @@ from unclip_pipeline.cards.model_card import ModelFacts, model_card
 from unclip_pipeline.cards.release import release_page
 from unclip_pipeline.corpus.places import DatasetPlace
 from unclip_pipeline.corpus.released import Dataset
+from unclip_pipeline.export import why_not_exportable
 from unclip_pipeline.metrics.gates import GatesConfig, judge, require
 from unclip_pipeline.pipelines.release_model import bundle as bundles
 from unclip_pipeline.pipelines.release_model.registry import register
@@ -80,6 +81,7 @@ def bundle(
         code_revision=code_revision(),
         picture_side_px=max(one.config["architecture"]["side_px"] for one in upsamplers.values()),
         parts=bundles.parts_table(parts),
+        why_not_exportable=why_not_exportable(clip=clip, prior=prior, decoder=decoder, cascade=upsamplers),
     )
     metrics = {
         "evaluate": evaluate_metrics,

@@ -13,7 +13,7 @@ from unclip_pipeline.models.unet import Unet, UnetConfig, unet_weights
 from unclip_pipeline.pipelines.train_decoder.validation import Previews, validate
 from unclip_pipeline.provenance import code_revision
 from unclip_pipeline.seeds import seed_of
-from unclip_pipeline.tracking import log_image, watch
+from unclip_pipeline.tracking import log_image, note_exportable, watch
 from unclip_pipeline.training.decoder import ADAMW_LAYERS, DecoderTraining, decoder_batches, decoder_loss
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.training.loop import is_due, resumable
@@ -35,6 +35,7 @@ def train_decoder(
     seed: int,
 ) -> tuple[Weights, dict[str, Any], pd.DataFrame]:
     """Train on the rows of split train; validate the averaged weights on the held-out ones."""
+    note_exportable(architecture.why_not_exportable())
     released, device = Dataset.open(dataset), default_device()
     encoder = load_encoder(clip, device)
     pairs = Pairs(released, released.rows("train"), architecture.side_px, device)

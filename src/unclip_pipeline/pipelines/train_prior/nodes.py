@@ -13,7 +13,7 @@ from unclip_pipeline.models.prior import Prior, PriorConfig, prior_weights
 from unclip_pipeline.pipelines.train_prior.validation import validate
 from unclip_pipeline.provenance import code_revision
 from unclip_pipeline.seeds import seed_of
-from unclip_pipeline.tracking import log_metrics, watch
+from unclip_pipeline.tracking import log_metrics, note_exportable, watch
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.training.loop import is_due, resumable
 from unclip_pipeline.training.optim import muon_matrices
@@ -40,6 +40,7 @@ def train_prior(
     seed: int,
 ) -> tuple[Weights, dict[str, Any], pd.DataFrame]:
     """Train on the rows of split train; validate the averaged weights on the held-out ones."""
+    note_exportable(architecture.why_not_exportable())
     released, device = Dataset.open(dataset), default_device()
     encoder = load_encoder(clip, device)
     pairs = Pairs(released, released.rows("train"), device=device)
@@ -61,6 +62,8 @@ def train_prior(
         "dataset_version": released.version,
         "code_revision": code_revision(),
         "images_seen": state.images_seen,
+        "exportable": not architecture.why_not_exportable(),
+        "why_not_exportable": architecture.why_not_exportable(),
     }
     metrics = validate(state.ema, pairs, heldout, encoder, empty, seed=seed)
     return (
