@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unclip_pipeline.models.attention import KeysValues, attend
+from unclip_pipeline.models.products import Linear, at_each_pixel, conv_of_doubled, doubled
 
 TIME_PERIOD = 10_000.0
 
@@ -15,12 +16,13 @@ TIME_PERIOD = 10_000.0
 class Block(nn.Module):
     """Two convolutions, the second normalised after the condition (scale and shift), around a skip."""
 
-    def __init__(self, fan_in: int, width: int, *, groups: int, resize: str = ""):
+    def __init__(self, fan_in: int, width: int, *, groups: int, dropout: float = 0.0, resize: str = ""):
         super().__init__()
         self.width, self.resize = width, resize
         self.norm1 = nn.GroupNorm(math.gcd(groups, fan_in), fan_in)
         self.conv1 = nn.Conv2d(fan_in, width, 3, padding=1)
         self.norm2 = nn.GroupNorm(groups, width)
+        self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.skip = nn.Conv2d(fan_in, width, 1) if fan_in != width else nn.Identity()
 
@@ -28,13 +30,16 @@ class Block(nn.Module):
         self, x: Float[Tensor, "b c h w"], modulation: Float[Tensor, "b two_k"]
     ) -> Float[Tensor, "b k h2 w2"]:
         h = F.silu(self.norm1(x))
-        if self.resize == "down":
-            h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
-        elif self.resize == "up":
-            h, x = (F.interpolate(part, scale_factor=2.0, mode="nearest") for part in (h, x))
+        if self.resize == "up":
+            h, x = conv_of_doubled(h, self.conv1), doubled(x)
+        elif self.resize == "down":
+            h, x = self.conv1(F.avg_pool2d(h, 2)), F.avg_pool2d(x, 2)
+        else:
+            h = self.conv1(h)
         scale, shift = modulation[:, :, None, None].chunk(2, 1)
-        h = torch.addcmul(shift, self.norm2(self.conv1(h)), 1 + scale)
-        return self.skip(x) + self.conv2(F.silu(h))
+        h = F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))
+        skipped = at_each_pixel(x, self.skip) if isinstance(self.skip, nn.Conv2d) else x
+        return skipped + self.conv2(self.dropout(h))
 
 
 class Attention(nn.Module):
@@ -44,9 +49,9 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.width = width // head_width, width
         self.norm = nn.GroupNorm(groups, width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.context_kv = nn.Linear(context, 2 * width) if context else None
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.context_kv = Linear(context, 2 * width) if context else None
+        self.out = Linear(width, width)
 
     def keys_values(self, tokens: Float[Tensor, "b l e"]) -> KeysValues:
         """What pixels may look up of the condition tokens."""

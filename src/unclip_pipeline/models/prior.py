@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from unclip_pipeline.models.attention import KeysValues, attend
 from unclip_pipeline.models.blocks import time_features
+from unclip_pipeline.models.products import Linear, linear
 from unclip_pipeline.weights import Weights
 
 OWN_TOKENS = 4  # text embedding, time, noisy image embedding, query
@@ -92,16 +93,16 @@ class Prior(nn.Module):
             self.register_buffer(name, torch.zeros(embedding_width))
         for name in ("image_std", "text_std"):
             self.register_buffer(name, torch.ones(embedding_width))
-        self.text_in = nn.Linear(embedding_width, width)
-        self.image_in = nn.Linear(embedding_width, width)
-        self.time_in = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        self.tokens_in = nn.Linear(text_width, width) if config.text_tokens else None
+        self.text_in = Linear(embedding_width, width)
+        self.image_in = Linear(embedding_width, width)
+        self.time_in = nn.Sequential(Linear(width, width), nn.SiLU(), Linear(width, width))
+        self.tokens_in = Linear(text_width, width) if config.text_tokens else None
         self.query = nn.Parameter(torch.zeros(width))
         length = OWN_TOKENS + (config.context_length if config.text_tokens else 0)
         self.positions = nn.Parameter(0.01 * torch.randn(length, width))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, embedding_width)
+        self.out = Linear(width, embedding_width)
         nn.init.zeros_(self.out.weight)
 
     @torch.no_grad()
@@ -171,16 +172,16 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.norm1, self.norm2 = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.out = nn.Linear(config.width, config.width)
-        self.wide = nn.Linear(config.width, 4 * config.width)
-        self.narrow = nn.Linear(4 * config.width, config.width)
+        self.qkv = Linear(config.width, 3 * config.width)
+        self.out = Linear(config.width, config.width)
+        self.wide = Linear(config.width, 4 * config.width)
+        self.narrow = Linear(4 * config.width, config.width)
         self.dropout = nn.Dropout(config.dropout)
 
     def keys_values(self, x: Float[Tensor, "b l w"]) -> KeysValues:
         """What later tokens may look up of these."""
         width = x.shape[-1]
-        both = F.linear(self.norm1(x), self.qkv.weight[width:], self.qkv.bias[width:])
+        both = linear(self.norm1(x), self.qkv.weight[width:], self.qkv.bias[width:])
         k, v = (self._by_head(part) for part in both.chunk(2, -1))
         return k, v
 
@@ -188,7 +189,7 @@ class Layer(nn.Module):
         self, x: Float[Tensor, "b l w"], keys_values: KeysValues, visible: Bool[Tensor, "#b 1 l m"]
     ) -> Float[Tensor, "b l w"]:
         width = x.shape[-1]
-        q = self._by_head(F.linear(self.norm1(x), self.qkv.weight[:width], self.qkv.bias[:width]))
+        q = self._by_head(linear(self.norm1(x), self.qkv.weight[:width], self.qkv.bias[:width]))
         x = x + self.dropout(self.out(attend(q, *keys_values, visible).transpose(1, 2).flatten(2)))
         return x + self.dropout(self.narrow(F.gelu(self.wide(self.norm2(x)))))
 

@@ -56,7 +56,9 @@ class Unet(nn.Module):
         widths, context = config.channels, config.context_width if has_context else 0
 
         def block(fan_in: int, level: int, resize: str = "") -> Block:
-            return Block(fan_in, widths[level], groups=config.norm_groups, resize=resize)
+            return Block(
+                fan_in, widths[level], groups=config.norm_groups, dropout=config.dropout, resize=resize
+            )
 
         def attend(level: int) -> nn.Module:
             if not config.attention[level]:
@@ -151,7 +153,7 @@ class Unet(nn.Module):
                 return checkpoint(run, x, block, attention, use_reentrant=False)
             return run(x, block, attention)
 
-        x = self.conv_in(x)
+        x = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         skips = [x]
         for block, attention in self.down:
             x = stage(x, block, attention)

@@ -17,6 +17,7 @@ class UnetConfig:
     attention: Sequence[bool] = (False, False, True)  # levels that attend over pixels and condition tokens
     head_width: int = 32
     norm_groups: int = 8
+    dropout: float = 0.0  # within residual blocks, before the second convolution
     target: Literal["x0", "eps", "v"] = "eps"  # what the network puts out
     learned_variance: bool = False  # the network also says where the variance lies between its bounds
     image_tokens: int = 4  # made of the image embedding
@@ -49,6 +50,8 @@ class UnetConfig:
             raise ValueError(
                 f"schedule_shift is a factor above 0, got {self.schedule_shift}; 1 shifts nothing"
             )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is a share in [0, 1), got {self.dropout}; as published 0.1, 0 is none")
         factor = self.unshuffle * 2 ** (len(self.channels) - 1)
         if self.side_px % factor:
             raise ValueError(
