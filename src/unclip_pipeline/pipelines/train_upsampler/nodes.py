@@ -12,7 +12,7 @@ from unclip_pipeline.models.unet import Unet, UnetConfig, unet_weights
 from unclip_pipeline.pipelines.train_upsampler.validation import Previews, validate
 from unclip_pipeline.provenance import code_revision
 from unclip_pipeline.seeds import seed_of
-from unclip_pipeline.tracking import log_image, watch
+from unclip_pipeline.tracking import log_image, note_exportable, watch
 from unclip_pipeline.training.decoder import ADAMW_LAYERS
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.training.loop import is_due, resumable
@@ -29,6 +29,7 @@ def train_upsampler(
     dataset: DatasetPlace, scratch: Path, architecture: UnetConfig, config: UpsamplerTraining, seed: int
 ) -> tuple[Weights, dict[str, Any], pd.DataFrame]:
     """Train on crops of the rows of split train; validate at full size on the held-out ones."""
+    note_exportable(architecture.why_not_exportable())
     released, device = Dataset.open(dataset), default_device()
     pairs = Pairs(released, released.rows("train"), architecture.side_px, device)
     unet = initialised(lambda: Unet(architecture), seed=seed_of(seed, STAGE)).to(device)
