@@ -45,7 +45,9 @@ def export_unclip(bundle: Path, target: Path) -> Exported:
     first, *further = cascade
     if reasons := why_not_exportable(**parts, cascade=cascade):
         raise NotExportableError(
-            f"{bundle} is not exportable, nothing was written:\n" + "\n".join(f"  {one}" for one in reasons)
+            f"{bundle} is more than diffusers' unCLIP can express; nothing was written:\n"
+            + "".join(f"  {one}\n" for one in reasons)
+            + "conf/diffusers configures a stack that it can"
         )
     limit = SamplingConfig(**description["sampling"]).prior_limit
     with atomic_folder(target) as folder, progress_bar(None, label="export", total=3) as bar:
