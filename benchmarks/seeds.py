@@ -30,6 +30,7 @@ TURNS = (
     ("train_clip",), LIGHT, ("train_prior",), ("train_decoder",),
     ("train_upsampler", "evaluate", "audit_samples", "scorecard"),
 )  # fmt: skip
+TIMED_OUT = 124  # of coreutils' timeout
 SCRAPED = ("01_raw/**/*", "02_intermediate/scrape*")
 FIGURES = {  # stage: which of its metrics say how good the models are
     "scorecard": r"zero_shot_\w+|drawn_(text|prior|image)_(heldout|seen)_\w+|drawn_gain_of_prior_\w+",
@@ -47,7 +48,9 @@ def main() -> None:
     parser.add_argument("--into", type=Path, required=True, help="folder that receives a project a seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", type=Path, default=Path("data"), help="data folder with a finished scrape")
-    parser.add_argument("--before", default="", help="put before each long turn, such as 'flock FILE'")
+    parser.add_argument(
+        "--before", default="", help="put before each long turn, such as 'flock FILE timeout 290'"
+    )
     options = parser.parse_args()
     projects = {seed: options.into / f"seed{seed}" for seed in options.seeds}
     for project in projects.values():
@@ -75,27 +78,33 @@ def prepare(project: Path, data: Path) -> None:
 
 
 def run_stages(project: Path, stages: tuple[str, ...], *, seed: int, before: list[str]) -> None:
-    """Run the stages of a turn in one seed's project, unless that was done before."""
-    done = project / ".done" / stages[-1]
-    if done.exists():
-        return
+    """Run the stages of a turn in one seed's project, unless that was done before.
+
+    A training that was told to stop, by `timeout` say, ends well and goes on from its checkpoint.
+    """
     command = [*before, "kedro", "run", f"--pipelines={','.join(stages)}", f"--params=seed={seed}"]
     environment = os.environ | {"PYTHONPATH": str((project / "src").resolve())}
     environment |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
     log = project / f"{stages[-1]}.log"
-    with log.open("w") as said:
-        ended = subprocess.run(command, cwd=project, env=environment, stdout=said, stderr=said, check=False)
-    if ended.returncode:
-        sys.exit(f"seed {seed}: {command[-2]} ended with {ended.returncode}; read {log}, then run again")
-    done.parent.mkdir(exist_ok=True)
-    done.touch()
+    while not all(metrics_of(project, stage).exists() for stage in stages):
+        with log.open("w") as said:
+            ended = subprocess.run(
+                command, cwd=project, env=environment, stdout=said, stderr=said, check=False
+            )
+        if ended.returncode not in (0, TIMED_OUT):
+            sys.exit(f"seed {seed}: {command[-2]} ended with {ended.returncode}; read {log}, then run again")
+
+
+def metrics_of(project: Path, stage: str) -> Path:
+    """Where a stage writes its figures, last of all but its page."""
+    return project / f"data/08_reporting/{stage}_metrics.json"
 
 
 def figures(project: Path) -> dict[str, float]:
     """Read the figures of one project, `stage.metric`, with their intervals."""
     found: dict[str, float] = {}
     for stage in FIGURES:
-        metrics = json.loads((project / f"data/08_reporting/{stage}_metrics.json").read_text())
+        metrics = json.loads(metrics_of(project, stage).read_text())
         found |= {
             f"{stage}.{name}": value for name, value in metrics.items() if isinstance(value, int | float)
         }
