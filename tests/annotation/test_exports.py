@@ -148,3 +148,22 @@ def test_an_impossible_inclusion_probability_is_an_error(tmp_path: Path, chance:
     path.write_text(f"uid,inclusion_probability,unsafe\naa,{chance},yes\n")
     with pytest.raises(ValueError, match=r"inclusion_probability must lie in \(0, 1\]"):
         read_export(path)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"data": "aa", "annotations": []},
+        {"data": DATA, "annotations": {"result": []}},
+        {"data": DATA, "annotations": ["yes"]},
+        {"data": DATA, "annotations": [{"result": "yes"}]},
+        {"data": DATA, "annotations": [{"result": ["yes"]}]},
+        {"data": DATA, "annotations": [{"result": [{"type": "choices", "value": {"choices": ["yes"]}}]}]},
+    ],
+)
+def test_a_task_of_another_form_names_the_file_and_the_next_move(tmp_path: Path, task: object) -> None:
+    (tmp_path / "e.json").write_text(json.dumps([task]))
+    with pytest.raises(
+        ValueError, match=r"e\.json has a task that is none of Label Studio's .*export it again"
+    ):
+        read_export(tmp_path / "e.json")

@@ -23,6 +23,13 @@ def test_an_empty_folder_and_none_hold_no_labels(tmp_path: Path) -> None:
         assert found.answers.empty and found.uids == frozenset() and found.rounds == 0
 
 
+def test_a_file_that_is_not_read_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("mine.xlsx", "README.md", ".hidden"):
+        (tmp_path / name).write_text("")
+    read_labels(tmp_path, [])
+    assert "['mine.xlsx']" in caplog.text
+
+
 def test_most_votes_count_and_ties_do_not(tmp_path: Path) -> None:
     found = labels(
         tmp_path, "aa,ann,1,.5,,yes", "aa,bob,1,.5,,yes", "aa,cai,1,.5,,no",

@@ -94,3 +94,9 @@ def test_shards_are_listed_in_order_without_their_neighbours(tmp_path):
     for name in ("00002.tar", "00000.tar", "00001.parquet", ".00003.tar.1.part", "_SUCCESS"):
         (tmp_path / name).touch()
     assert [p.name for p in shard_paths(tmp_path)] == ["00000.tar", "00002.tar"]
+
+
+def test_a_file_that_is_no_tar_is_named_with_the_next_move(tmp_path):
+    (tmp_path / "00000.tar").write_bytes(b"junk" * 400)
+    with pytest.raises(ValueError, match=r"00000\.tar is no whole tar .*; remove it and run"):
+        next(read_shard(tmp_path / "00000.tar"))

@@ -194,3 +194,15 @@ def test_the_picture_that_others_were_made_from_stands_for_them_all():
     rows = table(sha256=["a", "b", "c"], similarity=[0.9, 0.8, 0.1])
     verdicts = find_duplicates(rows, vectors, prints, DuplicateConfig()).verdicts
     assert verdicts["duplicate_of"].tolist() == [rows["uid"][2], rows["uid"][2], None]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_cosine": 1.5}, {"max_hash_bits": 17}, {"min_grain": 1.0}, {"slack": 0.0}, {"max_memory_mb": 1},
+        {"decontaminate_cosine": 0.5},
+    ],
+)  # fmt: skip
+def test_a_choice_that_cannot_be_meant_is_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=f"deduplicate.{next(iter(wrong))} .*(try|leave it out)"):
+        DuplicateConfig(**wrong)

@@ -11,6 +11,7 @@ from unclip_pipeline.curation.filter_config import FilterConfig
         ("top_fraction", 0.0),
         ("min_similarity", 3.0),
         ("max_aspect", float("nan")),
+        ("max_aspect", 0.5),
         ("bank_size", 1),
         ("rank_by", "beauty"),
         ("boilerplate", "untitled"),

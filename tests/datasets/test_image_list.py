@@ -7,6 +7,9 @@ import pytest
 from kedro.io import DatasetError
 
 from unclip_pipeline.datasets import ImageListDataset
+from unclip_pipeline.scraping.config import ScrapeConfig
+from unclip_pipeline.scraping.takedowns import Takedowns
+from unclip_pipeline.scraping.url_list import rows_to_scrape
 
 ROWS = pd.DataFrame(
     {
@@ -56,7 +59,12 @@ def test_files_of_a_folder_come_one_after_the_other(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content", "says"),
-    [("list.doc", "x", "must be one of"), ("list.csv", "address,caption\nx,y\n", "needs a column 'url'")],
+    [
+        ("list.doc", "x", "must be one of"),
+        ("list.json", "{", "list.json does not read as json"),
+        ("list.csv.gz", "url\nx", "does not read as csv.gz"),
+        ("list.csv", "url,caption\nx,y,z\n", "does not read as csv"),
+    ],
 )
 def test_list_that_cannot_be_read_is_named(name, content, says, tmp_path):
     (tmp_path / name).write_text(content)
@@ -64,6 +72,67 @@ def test_list_that_cannot_be_read_is_named(name, content, says, tmp_path):
         ImageListDataset(filepath=str(tmp_path / name)).load()
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_columns_of_any_name_are_chosen_by_the_scrape(form, tmp_path):
+    named = ROWS.rename(columns={"url": "URL", "caption": "TEXT"})
+    path = tmp_path / f"list.{form}"
+    if form == "jsonl":
+        named.to_json(path, orient="records", lines=True)
+    else:
+        (named.to_csv if form == "csv" else named.to_parquet)(path, index=False)
+    read = ImageListDataset(filepath=str(path)).load()
+    chosen = rows_to_scrape(read, Takedowns([]), ScrapeConfig(url_column="URL", caption_column="TEXT"))
+    assert set(chosen["caption"]) == set(ROWS["caption"])
+    with pytest.raises(ValueError, match=r"needs a column 'url', got \['TEXT', 'URL', 'licence', 'width'\]"):
+        rows_to_scrape(read, Takedowns([]), ScrapeConfig())
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_list_is_read_once(form, tmp_path, monkeypatch):
+    path, opened = tmp_path / f"list.{form}", []
+    WRITERS[form](path)
+    of_path = type(path).open
+    monkeypatch.setattr(
+        type(path), "open", lambda self, *args, **kw: opened.append(self) or of_path(self, *args, **kw)
+    )
+    dataset = ImageListDataset(filepath=str(path))
+    assert dataset.exists() and opened == []
+    dataset.load()
+    assert opened == [path]
+
+
+def test_columns_that_only_some_rows_or_files_have_are_kept(tmp_path):
+    (tmp_path / "0.jsonl").write_text(
+        '{"url": "a", "caption": "x"}\n{"url": "b", "caption": "y", "late": 1}\n'
+    )
+    (tmp_path / "1.jsonl").write_text('{"url": "c", "caption": "z", "other": "0012"}\n')
+    read = ImageListDataset(filepath=str(tmp_path), format="jsonl").load()
+    assert read["late"].tolist()[1] == 1 and read["other"].tolist()[2] == "0012"
+
+
+def test_digits_and_newlines_of_a_caption_stay_as_they_are(tmp_path):
+    (tmp_path / "list.json").write_text('[{"url": "a", "caption": "0012"}, {"url": "b", "caption": "007"}]')
+    assert ImageListDataset(filepath=str(tmp_path / "list.json")).load()["caption"].tolist() == [
+        "0012",
+        "007",
+    ]
+    (tmp_path / "list.csv").write_text('url,caption\na,"two\nlines"\nb,c\n')
+    assert ImageListDataset(filepath=str(tmp_path / "list.csv")).load()["caption"][0] == "two\nlines"
+
+
 def test_missing_list_is_named(tmp_path):
     with pytest.raises(DatasetError, match="there is no image list"):
         ImageListDataset(filepath=str(tmp_path / "list.csv")).load()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.parquet", b"PAR1 but no more"), ("a.csv", "url,caption\nhttp://a/,caf\xe9\n".encode("latin-1")),
+        ("a.json", b'{"url":'), ("a.csv", b"url,caption\nhttp://a/,b,c,d\n"), ("a.csv", b""),
+    ],
+)  # fmt: skip
+def test_a_list_that_cannot_be_read_is_named_with_the_next_move(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=f"{name} is no whole .* in UTF-8 .*; save it again"):
+        ImageListDataset(filepath=str(tmp_path / name)).load()

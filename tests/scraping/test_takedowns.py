@@ -1,5 +1,6 @@
 """What was taken down stays untouched wherever a way leads to it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from hostile_web import HostileWeb, encoded, hostile_web, message, picture
 from sites import SMALL, scraped
 
 from unclip_pipeline.corpus.shards import read_shard, shard_paths
+from unclip_pipeline.scraping.takedowns import read_takedowns
 
 ELSEWHERE = "127.0.0.2"
 PATHS = ("/old", "/far", "/plain")
@@ -79,3 +81,29 @@ def test_an_image_goes_without_a_request_when_the_address_that_gave_it_is_taken_
         assert _kept(folder) == set(before["uid"].drop(gone)) and _asked(here, there) == [set(), set()]
     assert set(_ledger(here, folder)["fate"]) == {"kept"}, "the takedown was lifted"
     assert _kept(folder) == set(before["uid"]) and "/other" in _asked(here, there)[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("url", ""), ("url", "example.org/a.png"), ("uid", "http://example.org/a.png"), ("uid", "ab12"),
+        ("sha256", "ab" * 16), ("sha256", "zz" * 32), ("host", "https://example.org/"), ("host", ""),
+    ],
+)  # fmt: skip
+def test_a_takedown_that_could_take_nothing_down_is_refused(kind: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"value of a {kind} must be .*{re.escape(repr(value))}; correct it"):
+        read_takedowns(_taken(kind, value))
+
+
+def test_takedowns_are_read_however_they_are_spelled() -> None:
+    rows = [
+        ("sha256", " " + "AB" * 32),
+        ("uid", "00FF" * 4),
+        ("host", "*.Example.org."),
+        ("url", "HTTP://a.org"),
+    ]
+    listed = pd.concat([_taken(*row) for row in rows])
+    found = read_takedowns(listed)
+    assert [*found.sha256, *found.uid, *found.host, *found.url] == [
+        "ab" * 32, "00ff" * 4, "example.org", "http://a.org/",
+    ]  # fmt: skip

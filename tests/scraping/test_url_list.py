@@ -173,6 +173,7 @@ def test_a_fate_outside_the_vocabulary_is_refused():
     [
         {"shard_size": 0}, {"threads": 0}, {"retries": -1}, {"timeout_s": 0.0}, {"heldout_share": 1.0},
         {"jpeg_quality": 0}, {"min_side_px": 600}, {"refused_directives": "noai"}, {"contact": "a\r\nb: c"},
+        {"private_hosts": ["http://intranet/"]}, {"private_hosts": [""]},
     ],
 )  # fmt: skip
 def test_a_wrong_choice_is_named_before_anything_is_fetched(wrong):

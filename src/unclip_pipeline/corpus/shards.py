@@ -77,7 +77,7 @@ def members_of(
 
 def read_shard(path: Path) -> Iterator[Sample]:
     """Yield the samples of a shard in uid order, leaving out members beyond image, caption and meta."""
-    with tarfile.open(path, "r:") as tar:
+    with _opened(path) as tar:
         uid, parts = "", {}
         for entry in tar:
             entry_uid, _, suffix = entry.name.partition(".")
@@ -88,6 +88,15 @@ def read_shard(path: Path) -> Iterator[Sample]:
             parts[suffix] = tar.extractfile(entry).read() if suffix in _READ else b""
         if parts:
             yield _sample(path, uid, parts)
+
+
+def _opened(path: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(path, "r:")
+    except tarfile.ReadError as fault:
+        raise ValueError(
+            f"{path} is no whole tar ({fault}); remove it and run the pipeline that wrote it again"
+        ) from fault
 
 
 def shard_paths(folder: Path) -> list[Path]:

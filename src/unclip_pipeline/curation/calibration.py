@@ -42,6 +42,10 @@ class CalibrationConfig:
             raise ValueError(
                 f"calibration.min_precision must lie in [0, 1), got {self.min_precision}; try 0.9"
             )
+        if not 0 < self.same_cosine <= 1:
+            raise ValueError(
+                f"calibration.same_cosine is a cosine in (0, 1], got {self.same_cosine}; try 0.99"
+            )
         if self.folds < 2 or self.min_per_class < self.folds:
             raise ValueError(
                 "calibration.folds must be at least 2 and calibration.min_per_class no less than folds, got "

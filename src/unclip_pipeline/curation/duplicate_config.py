@@ -29,6 +29,11 @@ class DuplicateConfig:
                     f"deduplicate.{name} must lie in (0, 1], got {value}; try the default, or with min_grain: "
                     "0 a min_cosine of 0.96"
                 )
+        if self.decontaminate_cosine < self.min_cosine:
+            raise ValueError(
+                "deduplicate.decontaminate_cosine must not be below deduplicate.min_cosine, from which on pairs are "
+                f"looked for, got {self.decontaminate_cosine} and {self.min_cosine}; try 0.999"
+            )
         if not 0 <= self.max_hash_bits <= 16:
             raise ValueError(f"deduplicate.max_hash_bits must lie in 0..16, got {self.max_hash_bits}; try 4")
         if not 0 <= self.min_grain < 1:

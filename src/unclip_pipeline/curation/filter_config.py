@@ -73,6 +73,11 @@ class FilterConfig:
         _check_languages(self.languages, self.min_similarity_by_language)
         _check_within("drop_lowest_share", self.drop_lowest_share, 0 <= self.drop_lowest_share < 1, "[0, 1)")
         _check_within("top_fraction", self.top_fraction, 0 < self.top_fraction <= 1, "(0, 1]")
+        if self.max_aspect is not None and self.max_aspect < 1:
+            raise ValueError(
+                f"filter.max_aspect is the longer side over the shorter, at least 1, got {self.max_aspect}; "
+                "try 3, or null for any"
+            )
         if self.min_similarity is not None and not -1 <= self.min_similarity <= 1:
             raise ValueError(f"filter.min_similarity is a cosine in [-1, 1], got {self.min_similarity}")
         if self.rank_by not in RANKS:

@@ -60,6 +60,11 @@ class ScrapeConfig:
             if isinstance(words, str):
                 raise ValueError(f"scrape.{name} must be a list, got {words!r}")
             object.__setattr__(self, name, tuple(map(str.lower, words)))
+        for host in self.private_hosts:
+            if not host or any(sign in host for sign in "/@ *"):
+                raise ValueError(
+                    f"scrape.private_hosts takes `host` or `host:port`, got {host!r}; leave out scheme and path"
+                )
         if self.when_unknown not in ("fetch", "refuse"):
             raise ValueError(f"scrape.when_unknown must be 'fetch' or 'refuse', got {self.when_unknown!r}")
         for name in (

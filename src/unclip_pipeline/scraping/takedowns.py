@@ -9,6 +9,13 @@ from unclip_pipeline.corpus.uids import url_name
 
 TAKEN_DOWN = "scrape.taken_down"
 TAKEDOWN_KINDS = ("url", "uid", "sha256", "host")
+DIGITS = {"uid": 16, "sha256": 64}
+FORMS = {
+    "url": "whole, such as https://example.org/a.png",
+    "uid": "16 hexadecimal digits, as in the ledger",
+    "sha256": "64 hexadecimal digits, as in the ledger",
+    "host": "a bare name such as example.org",
+}
 
 
 class Takedowns(NamedTuple):
@@ -39,10 +46,16 @@ def read_takedowns(takedown_list: pd.DataFrame) -> Takedowns:
     """Check a takedown list and sort it by kind."""
     missing = {"kind", "value", "reason"} - set(takedown_list.columns)
     if missing:
-        raise ValueError(f"takedown_list needs the columns kind, value and reason, got no {sorted(missing)}")
+        raise ValueError(
+            f"takedown_list needs the columns kind, value and reason, got no {sorted(missing)}; add them to the "
+            "first line of the file"
+        )
     unknown = sorted(set(takedown_list["kind"]) - set(TAKEDOWN_KINDS))
     if unknown:
-        raise ValueError(f"takedown_list.kind must be one of {TAKEDOWN_KINDS}, got {unknown}")
+        raise ValueError(
+            f"takedown_list.kind must be one of {TAKEDOWN_KINDS}, got {unknown}; a row of another kind would "
+            "take nothing down"
+        )
     by_kind: dict[str, dict[str, str]] = {kind: {} for kind in TAKEDOWN_KINDS}
     for kind, value, reason in takedown_list[["kind", "value", "reason"]].itertuples(index=False, name=None):
         by_kind[kind][_name(kind, value.strip())] = str(reason)
@@ -50,17 +63,22 @@ def read_takedowns(takedown_list: pd.DataFrame) -> Takedowns:
 
 
 def _name(kind: str, value: str) -> str:
-    """Spell a value of a takedown list as the rows spell theirs."""
+    """Spell a value of a takedown list as the rows spell theirs; one that no row can have is an error."""
     if kind == "url":
-        return url_name(value)
-    if kind != "host":
-        return value.lower()
-    host = urlsplit(url_name(f"http://{value.removeprefix('*').strip('.')}/")).hostname
-    if not host or any(sign in value for sign in "/:@?# "):
+        parts = urlsplit(value)
+        fits, name = bool(parts.scheme and parts.netloc), url_name(value)
+    elif kind == "host":
+        name = urlsplit(url_name(f"http://{value.removeprefix('*').strip('.')}/")).hostname or ""
+        fits = bool(name) and not any(sign in value for sign in "/:@?# ")
+    else:
+        name = value.lower()
+        fits = len(name) == DIGITS[kind] and not name.strip("0123456789abcdef")
+    if not fits:
         raise ValueError(
-            f"takedown_list.value of a host must be a bare name such as example.org, got {value!r}"
+            f"takedown_list.value of a {kind} must be {FORMS[kind]}, got {value!r}; correct it, or it would take "
+            "nothing down"
         )
-    return host
+    return name
 
 
 def _with_parents(host: str) -> list[str]:

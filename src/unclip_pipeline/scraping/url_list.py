@@ -54,7 +54,9 @@ def _named_columns(url_list: pd.DataFrame, config: ScrapeConfig) -> pd.DataFrame
     rows = url_list.rename(columns=names).reset_index(drop=True)
     repeated = rows.columns[rows.columns.duplicated()].tolist()
     if repeated:
-        raise ValueError(f"the columns of a URL list must stay distinct when renamed, got twice: {repeated}")
+        raise ValueError(
+            f"the columns of a URL list must stay distinct when renamed, got twice: {repeated}; rename one of each"
+        )
     for name in ("url", "caption"):
         rows[name] = pd.Series([_text(value) for value in rows[name]], dtype=object)
     if "licence" not in rows.columns:
@@ -67,7 +69,9 @@ def _splits(rows: pd.DataFrame, heldout_share: float) -> list[str]:
     given = rows["split"] if "split" in rows.columns else [None] * len(rows)
     unknown = sorted({str(split) for split in given if not pd.isna(split) and split not in SPLITS})
     if unknown:
-        raise ValueError(f"split must be one of {SPLITS} or empty, got {unknown[:5]}")
+        raise ValueError(
+            f"split must be one of {SPLITS} or empty, got {unknown[:5]}; rename that column if it means another thing"
+        )
     drawn = [SPLITS[int(uid[8:], 16) < heldout_share * 16**8] for uid in rows["uid"]]
     return [draw if pd.isna(split) else split for draw, split in zip(drawn, given, strict=True)]
 

@@ -75,6 +75,11 @@ def _task_export(tasks: list[dict[str, Any]], path: Path) -> Export:
     set_aside: Counter[str] = Counter()
     for task in tasks:
         annotations = task.get("annotations") or []
+        if not _is_task(task, annotations):
+            raise ValueError(
+                f"{path} has a task that is none of Label Studio's ({json.dumps(task)[:120]}): `data` must be names "
+                "and values, `annotations` a list, each `result` a list of regions; export it again as JSON"
+            )
         set_aside["not_annotated"] += not annotations
         for annotation in annotations:
             if annotation.get("was_cancelled"):
@@ -86,6 +91,22 @@ def _task_export(tasks: list[dict[str, Any]], path: Path) -> Export:
                 said = _task_choices(annotation["result"])
                 answers += _answers(said, _annotator(annotation), facts, path, set_aside)
     return Export(answers, +set_aside)
+
+
+def _is_task(task: Mapping[str, Any], annotations: Any) -> bool:
+    """Tell whether a task has the form that Label Studio gives it, as far as it is read here."""
+    if not isinstance(task.get("data"), Mapping) or not isinstance(annotations, list):
+        return False
+    if not all(isinstance(one, Mapping) for one in annotations):
+        return False
+    results = [one.get("result") or [] for one in annotations]
+    return all(isinstance(one, list) and all(map(_is_region, one)) for one in results)
+
+
+def _is_region(region: Any) -> bool:
+    if not isinstance(region, Mapping):
+        return False
+    return region.get("type") != "choices" or {"from_name", "value"} <= region.keys()
 
 
 def _flat_export(rows: list[dict[str, Any]], path: Path) -> Export:

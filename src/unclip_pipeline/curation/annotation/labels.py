@@ -1,5 +1,6 @@
 """Labels: the answers of all files together, one per person, picture and concept, and what most say."""
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from jaxtyping import Float, Int
 from unclip_pipeline.curation.annotation.exports import Answer, read_export
 
 SUFFIXES = (".json", ".csv")
+logger = logging.getLogger(__name__)
 
 
 class Labels(NamedTuple):
@@ -38,6 +40,8 @@ def read_labels(folder: Path, known_uids: Collection[str]) -> Labels:
     may be exported twice. A uid that is not known is an error that names the file.
     """
     files = [path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES]
+    if strange := [path.name for path in folder.glob("[!._]*") if path.suffix not in (*SUFFIXES, ".md")]:
+        logger.warning("%s: not read are %s; labels are files %s", folder, sorted(strange), SUFFIXES)
     exports = [read_export(path) for path in files]
     set_aside = sum((export.set_aside for export in exports), Counter())
     answers = answer_table(answer for export in exports for answer in export.answers)
