@@ -55,7 +55,7 @@ def unclip() -> UnClip:
 def everything(unclip: UnClip, captions: list[str], seed: int = 0) -> tuple[torch.Tensor, ...]:
     embeddings = unclip.sample_image_embeddings(captions, seed=seed)
     small = unclip.decode(embeddings, captions, seed=seed)
-    return embeddings, small, unclip.upsample(small, embeddings, seed=seed)
+    return embeddings, small, unclip.upsample(small, embeddings, seed=seed, names=captions)
 
 
 def same(first: torch.Tensor, second: torch.Tensor) -> bool:
@@ -121,6 +121,18 @@ def test_every_stage_enlarges_what_the_one_below_drew():
     below = everything(UnClip.from_weights(**parts(), sampling=SAMPLING), CAPTIONS)[2].float()
     again = torch.nn.functional.avg_pool2d(together[2].float(), 2)
     assert (again - below).abs().mean() < (again - below.roll(1, 0)).abs().mean()
+
+
+def test_a_pixel_rounded_otherwise_changes_no_noise_of_a_named_picture():
+    unclip = UnClip.from_weights(**parts(), sampling=replace(SAMPLING, upsampler_noise=1.0))
+    embeddings, small, _ = everything(unclip, ["a ring"])
+    rounded = small.clone()
+    rounded[0, 0, 0, 0] ^= 1
+    named, own = (
+        [unclip.upsample(one, embeddings, seed=0, names=names).int() for one in (small, rounded)]
+        for names in (["a ring"], None)
+    )
+    assert (named[0] - named[1]).abs().float().mean() < 0.5 < (own[0] - own[1]).abs().float().mean()
 
 
 def test_stages_out_of_order_are_refused():

@@ -135,7 +135,7 @@ def inpainted(
             kept_outside(clipped(denoise), known, free), noise(-1),
             sampling_steps(schedule, sampling.decoder_steps), schedule, eta=1.0, noise=noise,
         )  # fmt: skip
-    finished = unclip.finished(to_uint8(small).cpu(), embeddings.cpu(), seed=seed)
+    finished = unclip.finished(to_uint8(small).cpu(), embeddings.cpu(), seed=seed, names=captions)
     original = Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()).resize(finished[0].size)
     mask = Image.fromarray((255 * hole.cpu().numpy()).astype("uint8")).resize(finished[0].size)
     return [Image.composite(drawn, original, mask) for drawn in finished]
@@ -171,9 +171,10 @@ def slerp(
 
 
 def _finished(unclip: UnClip, latents: Latents, *, eta: float = 0.0, seed: int) -> list[Image.Image]:
-    """Draw latents and enlarge what comes of them."""
-    small = decoded(unclip, latents, eta=eta, seed=seed)
-    return unclip.finished(small, latents.embedding.cpu(), seed=seed)
+    """Draw latents and enlarge each alone, with the same noise: they differ in what was asked for only."""
+    small, embeddings = decoded(unclip, latents, eta=eta, seed=seed), latents.embedding.cpu()
+    pairs = zip(small.split(1), embeddings.split(1), strict=True)
+    return [unclip.finished(*one, seed=seed, names=["manipulated"])[0] for one in pairs]
 
 
 def _unguided(unclip: UnClip, embedding: Float[Tensor, "n d"]) -> Denoiser:

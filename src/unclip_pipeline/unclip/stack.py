@@ -110,13 +110,18 @@ class UnClip:
         """Draw one picture a caption; guidance leads away from the negative caption."""
         embeddings = self.sample_image_embeddings(captions, seed=seed, negative=negative)
         small = self.decode(embeddings, captions, seed=seed, negative=negative)
-        return self.finished(small, embeddings, seed=seed)
+        return self.finished(small, embeddings, seed=seed, names=captions)
 
     def finished(
-        self, small: UInt8[Tensor, "n 3 s s"], image_embeddings: Float[Tensor, "n d"], *, seed: int
+        self,
+        small: UInt8[Tensor, "n 3 s s"],
+        image_embeddings: Float[Tensor, "n d"],
+        *,
+        seed: int,
+        names: Sequence[str] | None = None,
     ) -> list[Image.Image]:
-        """Enlarge small pictures and give them out."""
-        large = self.upsample(small, image_embeddings, seed=seed)
+        """Enlarge small pictures and give them out; see `upsample`."""
+        large = self.upsample(small, image_embeddings, seed=seed, names=names)
         return [Image.fromarray(picture.permute(1, 2, 0).numpy()) for picture in large]
 
     def embed_texts(self, captions: Sequence[str]) -> Float[Tensor, "n d"]:
@@ -157,14 +162,19 @@ class UnClip:
 
     @torch.no_grad()
     def upsample(
-        self, small: UInt8[Tensor, "n 3 s s"], image_embeddings: Float[Tensor, "n d"], *, seed: int
+        self,
+        small: UInt8[Tensor, "n 3 s s"],
+        image_embeddings: Float[Tensor, "n d"],
+        *,
+        seed: int,
+        names: Sequence[str] | None = None,
     ) -> UInt8[Tensor, "n 3 S S"]:
         """Enlarge pictures stage by stage; embeddings count only for a network built to be told them.
 
-        All stages name a picture's noise after the small one: how a batch rounds what comes between is no
-        part of the name.
+        Names key the noise of pictures, as captions do where they were drawn. Without names their own pixels
+        do, which is for pictures that are given: drawn ones are rounded as their batch has it.
         """
-        names = [sha256(picture.numpy().tobytes()).hexdigest() for picture in small]
+        names = names or [sha256(picture.numpy().tobytes()).hexdigest() for picture in small]
         stages = [
             (upsampler.network, self.sampling.enlarging(upsampler.facts), _places(name, names))
             for name, upsampler in self._cascade.items()

@@ -73,7 +73,8 @@ def _draw(unclip: UnClip, word: str, prompt: str, count: int, seed: int) -> pd.D
     captions = [prompt] * count
     seed = seed_of(seed, "audit_samples")
     embeddings = unclip.sample_image_embeddings(captions, seed=seed)
-    pictures = unclip.upsample(unclip.decode(embeddings, captions, seed=seed), embeddings, seed=seed)
+    small = unclip.decode(embeddings, captions, seed=seed)
+    pictures = unclip.upsample(small, embeddings, seed=seed, names=captions)
     return pd.DataFrame(
         {
             "sample": [f"{word}-{number:04d}" for number in range(count)],

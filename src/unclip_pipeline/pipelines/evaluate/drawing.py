@@ -48,7 +48,7 @@ def _draw(
         texts = unit(dataset.text_embeddings(rows)) * length
         embeddings = torch.from_numpy(texts.astype(np.float32))
     small = unclip.decode(embeddings, captions, seed=seed)
-    large = unclip.upsample(small, embeddings, seed=seed)
+    large = unclip.upsample(small, embeddings, seed=seed, names=captions)
     uids = dataset.uids(rows)
     return pd.DataFrame(
         {
