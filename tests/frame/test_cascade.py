@@ -9,6 +9,7 @@ from kedro.framework.project import pipelines as project_pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from unclip_pipeline.dvc_stages import parameter_owners, stage
 from unclip_pipeline.models.unet_config import UnetConfig
 from unclip_pipeline.pipeline_registry import (
     FROM_URLS,
@@ -98,6 +99,23 @@ def test_the_environment_decides_which_stages_there_are() -> None:
         bootstrap_project(ROOT)  # what it registered was the other environment's
 
 
+def test_a_second_stage_of_base_is_a_dvc_stage_like_the_first() -> None:
+    bootstrap_project(ROOT)
+    with KedroSession.create(project_path=ROOT, env="base") as session:
+        catalog = session.load_context().catalog
+    use_cascade(["upsampler_1024"])
+    try:
+        training = load_pipeline("train_upsampler_1024")
+        told = stage("train_upsampler_1024", training, catalog, parameter_owners(ROOT), ROOT)
+    finally:
+        use_cascade([])
+    assert told["cmd"].endswith("--pipelines=train_upsampler_1024")
+    assert "src/unclip_pipeline/pipelines/train_upsampler/nodes.py" in told["deps"]
+    assert told["outs"] == ["data/06_models/upsampler_1024"]
+    keys = [f"cascade.upsampler_1024.{part}" for part in ("network", "training")]
+    assert {"conf/base/parameters_train_upsampler.yml": keys} in told["params"]
+
+
 def test_stages_that_fit_one_another_pass() -> None:
     check_cascade(parameters())
     check_cascade(
@@ -117,6 +135,14 @@ def test_a_stage_that_does_not_begin_where_the_one_below_ends_is_named() -> None
     wrong["upsampler"]["low_side_px"] = 16
     with pytest.raises(ValueError, match=r"upsampler\.low_side_px must be decoder\.side_px, got 16 and 32"):
         check_cascade(wrong)
+
+
+def test_squares_for_a_network_with_attention_are_refused_before_anything_runs() -> None:
+    given = parameters() | {"sampling": {"tile_px": 48}}
+    check_cascade(given)
+    given["upsampler"]["attention"] = [False, True]
+    with pytest.raises(ValueError, match=r"sampling\.tile_px .*upsampler\.attention=\(False, True\)"):
+        check_cascade(given)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def check_tiles(tile_px: int, overlap_px: int, upsamplers: Mapping[str, UnetConf
         if any(network.attention):
             raise ValueError(
                 f"sampling.tile_px needs networks without attention, whose every pixel looks at all others, got "
-                f"{name}.attention={network.attention} and {tile_px=}; set one of them to false or 0"
+                f"{name}.attention={network.attention} and {tile_px=}; set the tile to 0 or every attention to false"
             )
         step = network.unshuffle * 2 ** (len(network.channels) - 1)
         if tile_px % step or overlap_px % step or not 0 <= overlap_px < tile_px:
