@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from unclip_pipeline.clip import text
 from unclip_pipeline.clip.encoder import Encoder, load_encoder
-from unclip_pipeline.clip.model import ClipConfig, named_weights
+from unclip_pipeline.clip.model import ClipConfig
+from unclip_pipeline.clip.named import named_weights
 from unclip_pipeline.clip.open_clip_guard import open_clip
 from unclip_pipeline.clip.pictures import make_preparation
 from unclip_pipeline.corpus.images import ImageDecodeError

@@ -12,9 +12,9 @@ from unclip_pipeline.clip.model import (
     ClipConfig,
     build_model,
     initial_model,
-    named_weights,
     scratch_architecture,
 )
+from unclip_pipeline.clip.named import named_weights
 from unclip_pipeline.clip.open_clip_guard import open_clip
 from unclip_pipeline.weights import Weights, save_weights
 
@@ -127,11 +127,116 @@ def test_a_broken_choice_names_its_field(broken, said):
         ClipConfig(**broken)
 
 
-def test_a_model_that_nobody_knows_is_named():
-    with pytest.raises(ValueError, match="no model 'ViT-Z'"):
-        named_weights(ClipConfig(source="open_clip:ViT-Z/laion"))
+def test_a_model_that_nobody_knows_is_named_with_the_nearest():
+    with pytest.raises(ValueError, match="clip.source: .* no model 'ViT-B-23'; the nearest are .*ViT-B-32"):
+        named_weights(ClipConfig(source="open_clip:ViT-B-23/laion"))
 
 
-def test_a_folder_without_weights_says_what_it_lacks(tmp_path):
-    with pytest.raises(FileNotFoundError, match="open_clip_config.json"):
+def test_a_tag_that_nobody_published_is_named_with_those_there_are():
+    with pytest.raises(ValueError, match="ViT-B-32 has no tag 'laion', .* laion2b_s34b_b79k"):
+        named_weights(ClipConfig(source="open_clip:ViT-B-32/laion"))
+
+
+def test_a_tag_that_cannot_be_fetched_says_how_to_do_without_a_network(monkeypatch):
+    def unreachable(*_, **__):
+        raise RuntimeError("no route to host")
+
+    monkeypatch.setattr(open_clip, "create_model", unreachable)
+    with pytest.raises(ValueError, match='no route to host.*"open_clip:ViT-B-32/<path>"'):
+        named_weights(ClipConfig(source="open_clip:ViT-B-32/laion2b_s34b_b79k"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A checkpoint as open_clip's training writes them, of the smallest model it knows, and that model."""
+    path = tmp_path_factory.mktemp("checkpoint") / "epoch_1.pt"
+    with torch.random.fork_rng():
+        model = open_clip.create_model("ViT-S-32-alt").eval()
+    torch.save(
+        {"epoch": 1, "state_dict": {f"module.{name}": t for name, t in model.state_dict().items()}}, path
+    )
+    return path, model
+
+
+def test_a_published_model_takes_a_checkpoint_of_open_clips_training(checkpoint):
+    path, model = checkpoint
+    encoder = load_encoder(named_weights(ClipConfig(source=f"open_clip:ViT-S-32-alt/{path}")))
+    tokens = open_clip.get_tokenizer("ViT-S-32-alt")(["a red disc", "a star"])
+    torch.testing.assert_close(
+        encoder.texts(["a red disc", "a star"]), model.encode_text(tokens), atol=1e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize("other", ["RN50", "ViT-S-16-alt"])
+def test_a_checkpoint_of_another_architecture_is_refused_by_both_names(checkpoint, other):
+    with pytest.raises(ValueError, match=f"clip.source: .*epoch_1.pt does not hold the weights of {other} "):
+        named_weights(ClipConfig(source=f"open_clip:{other}/{checkpoint[0]}"))
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, suffix):
+    (tmp_path / f"broken.{suffix}").write_bytes(b"hello" * 10)
+    with pytest.raises(ValueError, match="clip.source: .*broken.*does not hold the weights"):
+        named_weights(ClipConfig(source=f"open_clip:ViT-S-32-alt/{tmp_path}/broken.{suffix}"))
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match="none.pt', nor is there such a file"):
+        named_weights(ClipConfig(source=f"open_clip:ViT-B-32/{tmp_path}/none.pt"))
+
+
+@pytest.mark.parametrize("held", [[], ["config.json"]])
+def test_a_folder_without_weights_says_what_it_lacks(tmp_path, held):
+    for name in held:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(FileNotFoundError, match="model.safetensors.*open_clip_config.json"):
         named_weights(ClipConfig(source=f"file:{tmp_path}"))
+
+
+def test_a_published_folder_without_its_checkpoint_is_named(published, tmp_path):
+    (tmp_path / "open_clip_config.json").write_text((published[0] / "open_clip_config.json").read_text())
+    with pytest.raises(ValueError, match="clip.source: .* no weights that fit its open_clip_config.json"):
+        named_weights(ClipConfig(source=f"file:{tmp_path}"))
+
+
+def test_weights_of_another_network_are_refused_by_kind(tmp_path):
+    save_weights(Weights({"weight": torch.zeros(2)}, {"kind": "prior"}), tmp_path / "prior")
+    with pytest.raises(ValueError, match="clip.source: .*prior holds weights of kind 'prior'"):
+        named_weights(ClipConfig(source=f"file:{tmp_path / 'prior'}"))
+
+
+def test_a_published_architecture_is_built_from_scratch_by_name():
+    config = ClipConfig(architecture="ViT-S-32-alt")
+    first, again = (initial_model(config, seed=3) for _ in range(2))
+    assert torch.equal(first.visual.proj, again.visual.proj) and first.visual.image_size == (224, 224)
+    assert scratch_architecture(config)["preprocessing"]["size"] == 224
+
+
+def test_an_architecture_may_be_spelled_out_as_open_clip_does():
+    architecture = scratch_architecture(ClipConfig(architecture=PUBLISHED | {"custom_text": True}))
+    assert architecture["model"] == PUBLISHED and architecture["preprocessing"]["size"] == 32
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("ViT-B-23", "clip.architecture: .*ViT-B-32"),
+        ("ViT-B-16-SigLIP", "hf_tokenizer_name"),
+        ("roberta-ViT-B-32", "hf_model_name"),
+        ({"embed_dim": 16}, "'vision_cfg', 'text_cfg'. is missing"),
+        (PUBLISHED | {"vision_cfg": {"widht": 8}}, "widht"),
+        (PUBLISHED | {"vision_cfg": PUBLISHED["vision_cfg"] | {"width": 8}}, "open_clip cannot build"),
+        (PUBLISHED | {"vision_cfg": PUBLISHED["vision_cfg"] | {"image_size": [32, 64]}}, "square"),
+        (PUBLISHED | {"text_cfg": PUBLISHED["text_cfg"] | {"pool_type": "last"}}, "pool_type"),
+        (PUBLISHED | {"text_cfg": PUBLISHED["text_cfg"] | {"vocab_size": 100}}, "vocab_size"),
+    ],
+    ids=str,
+)
+def test_an_architecture_that_cannot_be_trained_is_refused_before_anything_is_read(wanted, said):
+    with pytest.raises(ValueError, match=said):
+        ClipConfig(architecture=wanted)
+
+
+def test_an_architecture_beside_named_weights_is_refused():
+    with pytest.raises(ValueError, match="clip.architecture .* 'file:x'"):
+        ClipConfig(source="file:x", architecture="ViT-B-32")

@@ -1,8 +1,10 @@
-"""Which CLIP is used: a small one trained from scratch, open_clip's by name and tag, or one from a folder."""
+"""Which CLIP is used, and how one that is trained from scratch is built."""
 
+import difflib
 import math
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,21 +12,29 @@ from torch import nn
 
 from unclip_pipeline.clip.conv_tower import ConvTowerConfig, register_conv_tower
 from unclip_pipeline.clip.open_clip_guard import open_clip
-from unclip_pipeline.weights import Weights, load_weights
 
 SCRATCH = "scratch"
 OPEN_CLIP = "open_clip:"
 FILE = "file:"
 SCRATCH_PREPROCESSING = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic"}
 VOCABULARY = 49_408  # open_clip's byte-pair encoding, kept whole
+FOREIGN_TEXTS = (
+    "hf_model_name",
+    "hf_tokenizer_name",
+    "tokenizer_kwargs",
+    "embed_cls",
+)  # of an open_clip text_cfg
 MAX_LOGIT_SCALE = math.log(100)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipConfig:
-    """The picture-text encoder. A `source` other than scratch has sizes of its own."""
+    """The picture-text encoder. A `source` other than scratch has sizes of its own, and so has an `architecture`."""
 
     source: str = SCRATCH  # or "open_clip:<model>/<tag or checkpoint path>", or "file:<folder>"
+    architecture: str | Mapping[str, Any] = (
+        ""  # of scratch: an open_clip model's name, or its config spelled out
+    )
     width: int = 128  # of the embedding; equal to text_width, the text tower can be exported to diffusers
     image_side_px: int = 48
     fold: int = 2
@@ -56,6 +66,13 @@ class ClipConfig:
         if not 0 < self.validation_share < 0.5:
             raise ValueError(f"clip.validation_share must lie in (0, 0.5), got {self.validation_share}")
         _ = self.tower  # checks image_side_px, fold and channels
+        if self.architecture and self.source != SCRATCH:
+            raise ValueError(
+                f"clip.architecture is of a CLIP trained from scratch, got it beside clip.source {self.source!r}; "
+                "leave out one of them"
+            )
+        if self.architecture:
+            check_trainable(published_architecture(self.architecture))
 
     @property
     def tower(self) -> ConvTowerConfig:
@@ -66,7 +83,9 @@ class ClipConfig:
 
 
 def scratch_architecture(config: ClipConfig) -> dict[str, Any]:
-    """Describe the small model in open_clip's words."""
+    """Describe the model to be trained in open_clip's words."""
+    if config.architecture:
+        return published_architecture(config.architecture)
     return {
         "name": config.tower.timm_name,
         "tower": asdict(config.tower),
@@ -83,6 +102,66 @@ def scratch_architecture(config: ClipConfig) -> dict[str, Any]:
         },
         "preprocessing": SCRATCH_PREPROCESSING | {"size": config.image_side_px},
     }
+
+
+def published_architecture(wanted: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a model of open_clip's by name, or one whose open_clip config is spelled out."""
+    name = wanted if isinstance(wanted, str) else "own_open_clip_config"
+    model_config = (
+        known_config(wanted, "clip.architecture") if isinstance(wanted, str) else deepcopy(dict(wanted))
+    )
+    if lacking := [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in model_config]:
+        raise ValueError(
+            f"clip.architecture: an open_clip config has embed_dim, vision_cfg and text_cfg, {lacking} is missing; "
+            "spell it out as open_clip's own JSON files do"
+        )
+    model_config = fetching_nothing(model_config)
+    side_px = model_config["vision_cfg"].get("image_size", 224)
+    return {"name": name, "model": model_config, "preprocessing": SCRATCH_PREPROCESSING | {"size": side_px}}
+
+
+def known_config(name: str, field: str) -> dict[str, Any]:
+    """Give open_clip's own config of a model; an unknown name raises with the nearest that are known."""
+    model_config = open_clip.get_model_config(name)
+    if model_config is None:
+        near = difflib.get_close_matches(name, open_clip.list_models(), n=3, cutoff=0.3)
+        hint = f"the nearest are {', '.join(near)}; " if near else ""
+        raise ValueError(
+            f"{field}: open_clip knows no model {name!r}; {hint}open_clip.list_models() names them all"
+        )
+    return model_config
+
+
+def fetching_nothing(model_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of an open_clip config what would download a tower's weights when it is built."""
+    model_config = {key: value for key, value in model_config.items() if key != "custom_text"}
+    for tower in ("vision_cfg", "text_cfg"):
+        model_config[tower] = {k: v for k, v in model_config[tower].items() if not k.endswith("_pretrained")}
+    if "hf_model_name" in model_config["text_cfg"]:
+        model_config["text_cfg"]["hf_model_pretrained"] = False  # which is not open_clip's default
+    return model_config
+
+
+def check_trainable(architecture: dict[str, Any]) -> None:
+    """Raise unless a model can be built of this, and be trained as the small one is."""
+    name, texts = architecture["name"], architecture["model"]["text_cfg"]
+    foreign = [key for key in FOREIGN_TEXTS if texts.get(key)]
+    foreign += ["pool_type"] if texts.get("pool_type", "argmax") != "argmax" else []
+    foreign += ["vocab_size"] if texts.get("vocab_size", VOCABULARY) != VOCABULARY else []
+    if foreign:
+        raise ValueError(
+            f"clip.architecture: what is trained from scratch reads open_clip's own tokens at the end of the text, "
+            f"{name} has {', '.join(foreign)} in text_cfg; choose another, such as ViT-B-32 or RN50"
+        )
+    if not isinstance(side_px := architecture["preprocessing"]["size"], int):
+        raise ValueError(
+            f"clip.architecture: a CLIP must see square pictures, {name} has image_size {side_px}; give one number"
+        )
+    try:
+        with torch.device("meta"):
+            build_model(architecture)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise ValueError(f"clip.architecture: open_clip cannot build {name}: {error}") from error
 
 
 def build_model(architecture: dict[str, Any]) -> nn.Module:
@@ -104,55 +183,3 @@ def initial_model(config: ClipConfig, *, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # torch initialises layers from the global generator only
         torch.manual_seed(seed)
         return build_model(scratch_architecture(config))
-
-
-def named_weights(config: ClipConfig) -> Weights:
-    """Fetch the weights that `clip.source` names; nothing is trained.
-
-    A tag is downloaded by open_clip the first time; a path or a folder needs no network.
-    """
-    if config.source.startswith(FILE):
-        return _weights_from_folder(Path(config.source.removeprefix(FILE)))
-    name, _, tag = config.source.removeprefix(OPEN_CLIP).partition("/")
-    architecture = open_clip.get_model_config(name)
-    if architecture is None:
-        raise ValueError(f"clip.source: open_clip knows no model {name!r}; see open_clip.list_models()")
-    # open_clip only warns when a tag was trained with another activation than the model's config says
-    tag_facts = open_clip.get_pretrained_cfg(name, tag) or {}
-    quick = bool(tag_facts.get("quick_gelu", architecture.get("quick_gelu", False)))
-    model = open_clip.create_model(name, pretrained=tag, force_custom_text=True, force_quick_gelu=quick)
-    return _weights_of(model, architecture | {"quick_gelu": quick}, name=name)
-
-
-def _weights_from_folder(folder: Path) -> Weights:
-    if (folder / "config.json").is_file():
-        return load_weights(folder)
-    if not (folder / "open_clip_config.json").is_file():
-        raise FileNotFoundError(
-            f"clip.source: {folder} holds neither weights of this pipeline (config.json) nor of open_clip "
-            "(open_clip_config.json)"
-        )
-    name = f"local-dir:{folder}"
-    model = open_clip.create_model(name, force_custom_text=True, require_pretrained=True)
-    return _weights_of(model, open_clip.get_model_config(name), name=folder.name)
-
-
-def _weights_of(model: nn.Module, model_config: dict[str, Any], *, name: str) -> Weights:
-    model_config = {key: value for key, value in model_config.items() if key != "custom_text"}
-    for tower in ("vision_cfg", "text_cfg"):  # built again later, it must fetch nothing
-        model_config[tower] = {k: v for k, v in model_config[tower].items() if not k.endswith("_pretrained")}
-    if "hf_model_name" in model_config["text_cfg"]:
-        model_config["text_cfg"]["hf_model_pretrained"] = False  # which is not open_clip's default
-    preprocessing = _preprocessing(model.visual.preprocess_cfg, name)
-    architecture = {"name": name, "model": model_config, "preprocessing": preprocessing}
-    return Weights(dict(model.state_dict()), {"kind": "clip", "architecture": architecture})
-
-
-def _preprocessing(seen: dict[str, Any], name: str) -> dict[str, Any]:
-    """Take over what open_clip does to a picture before it is shown to this model."""
-    sides = {seen["size"]} if isinstance(seen["size"], int) else set(seen["size"])
-    if len(sides) > 1:
-        raise ValueError(f"a CLIP must see square pictures, {name} sees {seen['size']}; choose another model")
-    kept = {key: list(seen[key]) for key in ("mean", "std")}
-    kept |= {key: seen[key] for key in ("interpolation", "resize_mode", "fill_color")}
-    return kept | {"size": sides.pop()}

@@ -21,7 +21,13 @@ from unclip_pipeline.training.distributed import gathered
 from unclip_pipeline.training.loop import Loss
 from unclip_pipeline.training.optim import TrainConfig
 
-ADAMW_LAYERS = ("visual.trunk.stages.0.0.*",)  # touches pixels
+# Those that touch pixels: of the small tower, of open_clip's own, of timm's
+ADAMW_LAYERS = (
+    "visual.trunk.stages.0.0.*",
+    "visual.conv1.*",
+    "visual.trunk.stem*",
+    "visual.trunk.patch_embed*",
+)
 ROBUST_AFTER = 0.3  # share of the run in which the loss moves from cross-entropy to its robust form
 
 

@@ -2,20 +2,22 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from torch import nn
 
 from unclip_pipeline.clip.encoder import Encoder, embedder_id_of, load_encoder
-from unclip_pipeline.clip.model import SCRATCH, ClipConfig, initial_model, named_weights, scratch_architecture
+from unclip_pipeline.clip.model import SCRATCH, ClipConfig, initial_model, scratch_architecture
+from unclip_pipeline.clip.named import named_weights
+from unclip_pipeline.clip.zero_shot import Question, ZeroShotConfig, questions
 from unclip_pipeline.pipelines.train_clip.corpus import (
     Pictures,
     read_pictures,
     split_validation,
     training_uids,
 )
-from unclip_pipeline.pipelines.train_clip.validation import retrieval_sheet, retrieve
+from unclip_pipeline.pipelines.train_clip.validation import retrieval_sheet, validate
 from unclip_pipeline.provenance import code_revision
 from unclip_pipeline.seeds import seed_of
 from unclip_pipeline.tracking import log_image, log_metrics, watch
@@ -31,36 +33,44 @@ STAGE = "train_clip"
 MOST_VALIDATED = 1024  # pairs: a large named model takes its time on a CPU
 
 
+class HeldBack(NamedTuple):
+    """Pictures that nothing is learned from, and what is asked of them."""
+
+    pictures: Pictures
+    asked: list[Question]
+
+
 def train_clip(
     raw_shards: Path,
     ledger: pd.DataFrame,
     scratch: Path,
     config: ClipConfig,
     training: ClipTraining,
+    zero_shot: ZeroShotConfig,
     seed: int,
 ) -> tuple[Weights, dict[str, int | float], pd.DataFrame]:
     """Train the encoder on what was fetched, or load the one that `clip.source` names; validate it."""
     learned, held_back = split_validation(training_uids(ledger), config.validation_share)
     history = History(images=training.images)
-    if config.source == SCRATCH:
-        side_px = config.image_side_px
-        validation = _validation(raw_shards, held_back, side_px, scratch)
-        pictures = read_pictures(raw_shards, learned, side_px, scratch / "pictures.npy")
-        weights = _train(pictures, validation, scratch, config, training, history, seed)
+    named = None if config.source == SCRATCH else named_weights(config)
+    architecture = named.config["architecture"] if named else scratch_architecture(config)
+    side_px = architecture["preprocessing"]["size"]
+    pictures = read_pictures(raw_shards, held_back[:MOST_VALIDATED], side_px, scratch / "validation.npy")
+    held = HeldBack(pictures, questions(zero_shot, pictures.captions))
+    if named:
+        weights = _with_facts(named, {"images_seen": 0})
     else:
-        weights = _with_facts(named_weights(config), {"images_seen": 0})
-        validation = _validation(
-            raw_shards, held_back, weights.config["architecture"]["preprocessing"]["size"], scratch
-        )
-    retrieval = retrieve(load_encoder(weights, default_device()), validation)
-    log_image(retrieval_sheet(validation, retrieval), "retrieval/sheet")
+        shown = read_pictures(raw_shards, learned, side_px, scratch / "pictures.npy")
+        weights = _train(shown, held, scratch, config, training, history, seed)
+    found = validate(load_encoder(weights, default_device()), *held)
+    log_image(retrieval_sheet(pictures, found), "retrieval/sheet")
     seen = {"images_seen": weights.config["images_seen"], "training_pairs": len(learned)}
-    return weights, retrieval.metrics | seen, history.table()
+    return weights, found.metrics | seen, history.table()
 
 
 def _train(
     pictures: Pictures,
-    validation: Pictures,
+    held: HeldBack,
     scratch: Path,
     config: ClipConfig,
     training: ClipTraining,
@@ -82,14 +92,10 @@ def _train(
     for step in watch(steps, stage=STAGE, images=training.images):
         if is_due(step, training.preview_images, training):
             encoder = _preview(corpus.restore(whole, state.ema), architecture)
-            log_metrics(retrieve(encoder, validation).metrics, step=step.images_seen)
+            log_metrics(validate(encoder, *held).metrics, step=step.images_seen)
     tensors = dict(corpus.restore(whole, state.ema).state_dict())
     weights = Weights(tensors, {"kind": "clip", "architecture": architecture})
     return _with_facts(weights, {"images_seen": state.images_seen, "training_pairs": len(pictures.uids)})
-
-
-def _validation(raw_shards: Path, uids: list[str], side_px: int, scratch: Path) -> Pictures:
-    return read_pictures(raw_shards, uids[:MOST_VALIDATED], side_px, scratch / "validation.npy")
 
 
 def _preview(model: nn.Module, architecture: dict[str, Any]) -> Encoder:

@@ -17,6 +17,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "scratch": "train_clip_scratch",
                     "config": "params:clip",
                     "training": "params:train_clip",
+                    "zero_shot": "params:zero_shot",
                     "seed": "params:seed",
                 },
                 outputs=["clip_weights", "train_clip_metrics", "train_clip_history"],
