@@ -8,7 +8,7 @@ from kedro.io import DatasetError
 
 from unclip_pipeline.datasets import ImageListDataset
 from unclip_pipeline.scraping.config import ScrapeConfig
-from unclip_pipeline.scraping.takedowns import Takedowns
+from unclip_pipeline.scraping.takedowns import NO_TAKEDOWNS
 from unclip_pipeline.scraping.url_list import rows_to_scrape
 
 ROWS = pd.DataFrame(
@@ -57,19 +57,9 @@ def test_files_of_a_folder_come_one_after_the_other(tmp_path):
     assert read["url"].tolist() == ROWS["url"].tolist()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("list.doc", "x", "must be one of"),
-        ("list.json", "{", "list.json does not read as json"),
-        ("list.csv.gz", "url\nx", "does not read as csv.gz"),
-        ("list.csv", "url,caption\nx,y,z\n", "does not read as csv"),
-    ],
-)
-def test_list_that_cannot_be_read_is_named(name, content, says, tmp_path):
-    (tmp_path / name).write_text(content)
-    with pytest.raises(DatasetError, match=says):
-        ImageListDataset(filepath=str(tmp_path / name)).load()
+def test_list_of_unknown_form_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match="must be one of"):
+        ImageListDataset(filepath=str(tmp_path / "list.doc"))
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
@@ -81,10 +71,10 @@ def test_columns_of_any_name_are_chosen_by_the_scrape(form, tmp_path):
     else:
         (named.to_csv if form == "csv" else named.to_parquet)(path, index=False)
     read = ImageListDataset(filepath=str(path)).load()
-    chosen = rows_to_scrape(read, Takedowns([]), ScrapeConfig(url_column="URL", caption_column="TEXT"))
+    chosen = rows_to_scrape(read, NO_TAKEDOWNS, ScrapeConfig(url_column="URL", caption_column="TEXT"))
     assert set(chosen["caption"]) == set(ROWS["caption"])
     with pytest.raises(ValueError, match=r"needs a column 'url', got \['TEXT', 'URL', 'licence', 'width'\]"):
-        rows_to_scrape(read, Takedowns([]), ScrapeConfig())
+        rows_to_scrape(read, NO_TAKEDOWNS, ScrapeConfig())
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
@@ -112,10 +102,8 @@ def test_columns_that_only_some_rows_or_files_have_are_kept(tmp_path):
 
 def test_digits_and_newlines_of_a_caption_stay_as_they_are(tmp_path):
     (tmp_path / "list.json").write_text('[{"url": "a", "caption": "0012"}, {"url": "b", "caption": "007"}]')
-    assert ImageListDataset(filepath=str(tmp_path / "list.json")).load()["caption"].tolist() == [
-        "0012",
-        "007",
-    ]
+    read = ImageListDataset(filepath=str(tmp_path / "list.json")).load()
+    assert read["caption"].tolist() == ["0012", "007"]
     (tmp_path / "list.csv").write_text('url,caption\na,"two\nlines"\nb,c\n')
     assert ImageListDataset(filepath=str(tmp_path / "list.csv")).load()["caption"][0] == "two\nlines"
 
@@ -130,6 +118,7 @@ def test_missing_list_is_named(tmp_path):
     [
         ("a.parquet", b"PAR1 but no more"), ("a.csv", "url,caption\nhttp://a/,caf\xe9\n".encode("latin-1")),
         ("a.json", b'{"url":'), ("a.csv", b"url,caption\nhttp://a/,b,c,d\n"), ("a.csv", b""),
+        ("a.csv.gz", b"url\nx"),
     ],
 )  # fmt: skip
 def test_a_list_that_cannot_be_read_is_named_with_the_next_move(tmp_path, name, content):

@@ -44,7 +44,9 @@ class ImageListDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             try:
                 tables.append(_read(path, self._format.removesuffix(".gz")))
             except (ValueError, EOFError, OSError) as fault:
-                raise DatasetError(f"{path} does not read as {self._format}: {fault}") from fault
+                raise DatasetError(
+                    f"{path} is no whole {self._format} in UTF-8 ({fault}); save it again"
+                ) from fault
         listed = pa.concat_tables(tables, promote_options="permissive").to_pandas(ignore_metadata=True)
         return listed.assign(caption="") if len(listed.columns) == 1 else listed
 
@@ -88,4 +90,7 @@ def _read(path: Path, kind: str) -> "pa.Table":
             return pa_json.read_json(file, pa_json.ReadOptions(block_size=LONGEST_ROW_BYTES))
         delimiter = "," if kind == "csv" else "\t"
         options = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-        return pa_csv.read_csv(file, parse_options=options)
+        table = pa_csv.read_csv(file, parse_options=options)
+    if foreign := [field.name for field in table.schema if pa.types.is_binary(field.type)]:
+        raise ValueError(f"bytes of another encoding in {foreign}")  # they would come as bytes
+    return table
