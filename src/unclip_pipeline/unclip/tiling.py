@@ -2,6 +2,10 @@
 
 Only the network's own work is cut into squares. What sampling carries from step to step is three channels
 and stays whole, so the noise of a picture is that of an untiled one, and squares agree at every step.
+
+Norms see one square at a time, as they see one crop at a time in training. On the default's upsampler, squares
+of half the side change pixels by one grey level on average and PSNR by -0.2 to +0.1 dB, with no jump where they
+meet; with the whole picture's statistics 0.2 to 0.3 levels remain (benchmarks/tiles.py).
 """
 
 from collections.abc import Callable
