@@ -243,13 +243,12 @@ def columns(bench: Bench) -> None:
         "prior": bench.prior(usual)[:2],
         "true image": (bench.images, bench.images[:TWICE]),
     }
-    ways = {
-        f"{name}, {'with' if told else 'without'} the caption": Way(*pair, usual, told)
-        for told in (True, False)
-        for name, pair in embeddings.items()
-        if told or name != "no embedding"
+    told = {name: Way(*pair, usual) for name, pair in embeddings.items()}
+    show(bench, "columns", told, reference="prior")
+    alone = {
+        name: Way(*pair, usual, told=False) for name, pair in embeddings.items() if name != "no embedding"
     }
-    show(bench, "columns", ways, reference="prior, with the caption")
+    show(bench, "columns_without_caption", alone, reference="prior")
 
 
 def prior_spread(bench: Bench) -> pd.DataFrame:
