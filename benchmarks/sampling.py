@@ -320,7 +320,7 @@ def show(
         picture for one in drawn.values() for picture in one.pictures[:SHOWN].permute(0, 2, 3, 1).numpy()
     ]
     sheet += list(bench.real(bench.plan.heldout[:SHOWN]).permute(0, 2, 3, 1).numpy())
-    contact_sheet(sheet, columns=SHOWN, side_px=64).save(bench.into / f"{title}.png")
+    contact_sheet(sheet, columns=SHOWN, side_px=64).save(bench.into / f"{title}_pictures.png")
     return found
 
 
