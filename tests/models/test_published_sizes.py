@@ -15,6 +15,7 @@ from unclip_pipeline.training.cascade import check_cascade, check_tiles
 from unclip_pipeline.training.decoder import DecoderTraining
 from unclip_pipeline.training.prior import PriorTraining
 from unclip_pipeline.training.upsampler import UpsamplerTraining, check_crop
+from unclip_pipeline.unclip import SamplingConfig
 
 CONF = Path(__file__).parents[2] / "conf"
 CLIP_WIDTH = 1024
@@ -72,4 +73,6 @@ def test_the_last_published_stage_fits_onto_both(environment):
     assert training.crop_px * 4 == network.side_px and not any(network.attention)
     assert (training.sampling_steps, training.harsh_share) == (15, 1.0)
     check_tiles(256, 32, {"upsampler_1024": network})
+    sampling = SamplingConfig(**parameters(environment)["sampling"])
+    assert sampling.enlarging({"sampling_steps": training.sampling_steps}).steps == 15
     assert any("linear" in reason for reason in network.why_not_exportable())
