@@ -94,6 +94,20 @@ def test_a_bucket_reads_as_the_folder_it_was_copied_from(folder, s3, tmp_path, s
     assert kept(tmp_path) <= shards_kept * largest(folder) * 1.01
 
 
+def test_a_sample_by_range_takes_one_request(folder, memory, tmp_path, monkeypatch):
+    near = Dataset.open(folder)
+    far = Dataset.open(remote(memory, tmp_path, shards_kept=0, folder=folder))
+    files, asked = far.shards.files, []
+    ranges = files.cat_ranges
+    monkeypatch.setattr(
+        files, "cat_ranges", lambda paths, *args, **kw: asked.extend(paths) or ranges(paths, *args, **kw)
+    )
+    rows = np.array([7, 0, 21, 7, 22])
+    assert_same(near, far.near(rows), rows)
+    assert len(asked) == len(rows)
+    assert near.near(rows) is near and not list(tmp_path.glob("*"))
+
+
 def test_a_cached_shard_is_not_asked_for_again(folder, memory, tmp_path):
     far = Dataset.open(remote(memory, tmp_path, shards_kept=SHARDS, folder=folder))
     rows = np.arange(len(far))

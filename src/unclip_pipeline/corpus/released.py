@@ -5,6 +5,7 @@ side), `index.parquet` (where each of them lies) and `dataset.json` (version, em
 where it lies: on this disk, or on any filesystem that fsspec knows.
 """
 
+import copy
 import hashlib
 import io
 import json
@@ -21,7 +22,7 @@ from jaxtyping import Float, Float16, Float32, Int, UInt8
 from unclip_pipeline.corpus.files import atomic_path
 from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb, to_square
 from unclip_pipeline.corpus.places import DatasetPlace
-from unclip_pipeline.corpus.shard_bytes import CachedShards, ShardBytes
+from unclip_pipeline.corpus.shard_bytes import CachedShards, HeldSpans, RangedShards, ShardBytes
 from unclip_pipeline.corpus.shards import Sample, write_shard
 from unclip_pipeline.corpus.version_files import files_of
 from unclip_pipeline.seeds import seeded_numpy
@@ -99,6 +100,20 @@ class Dataset:
     def image_bytes(self, rows: Int[np.ndarray, " b"]) -> list[bytes]:
         """Read the images of these rows as they were fetched."""
         return self._read(rows, "image_offset", self._columns["image_size"][rows])
+
+    def near(self, rows: Int[np.ndarray, " b"]) -> "Dataset":
+        """Bring samples here at one request each, to read images and embeddings of these rows from.
+
+        Where shards are read by range, three requests else; everywhere else the dataset itself.
+        """
+        if not isinstance(self.shards, RangedShards):
+            return self
+        first, last = (self._columns[f"{kind}_embedding_offset"][rows] for kind in ("image", "text"))
+        shards, sizes = self.shard_of[rows], last - first + 2 * self.embedding_width
+        near = copy.copy(self)
+        spans = HeldSpans(shards, first, self.shards.read(shards, first, sizes))
+        object.__setattr__(near, "shards", spans)
+        return near
 
     def image_embeddings(self, rows: Int[np.ndarray, " b"]) -> Float32[np.ndarray, "b d"]:
         """Read the un-normalised CLIP image embeddings of these rows."""

@@ -5,6 +5,7 @@ Shards are numbers in the order in which they were given; `read` takes one piece
 
 import logging
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -97,4 +98,23 @@ class RangedShards:
         return self.files.cat_ranges(paths, starts.tolist(), (starts + sizes).tolist(), on_error="raise")
 
 
-ShardBytes = MappedShards | CachedShards | RangedShards
+class HeldSpans:
+    """Stretches of shards that were read already."""
+
+    def __init__(self, shards: Places, starts: Places, spans: Sequence[bytes]) -> None:
+        held = sorted(zip(shards.tolist(), starts.tolist(), spans, strict=True))
+        self._places, self._spans = [place[:2] for place in held], [span for *_, span in held]
+
+    def read(self, shards: Places, starts: Places, sizes: Places) -> list[bytes]:
+        return [
+            self._piece(*place)
+            for place in zip(shards.tolist(), starts.tolist(), sizes.tolist(), strict=True)
+        ]
+
+    def _piece(self, shard: int, start: int, size: int) -> bytes:
+        number = bisect_right(self._places, (shard, start)) - 1
+        offset = start - self._places[number][1]
+        return self._spans[number][offset : offset + size]
+
+
+ShardBytes = MappedShards | CachedShards | RangedShards | HeldSpans

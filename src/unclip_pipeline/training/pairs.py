@@ -87,7 +87,7 @@ class Pairs:
 
     def images(self, rows: Rows) -> UInt8[Tensor, "b 3 s s"]:
         """Pictures, decoded once if all of them fit in memory."""
-        return torch.from_numpy(self._pixels(rows)).to(self.device)
+        return torch.from_numpy(self._pixels(rows, self.dataset)).to(self.device)
 
     def image_embeddings(self, rows: Rows) -> Float[Tensor, "b d"]:
         """Un-normalised CLIP embeddings of the pictures."""
@@ -109,20 +109,22 @@ class Pairs:
         return self.rows[np.isin(shards, some)]
 
     def _on_host(self, rows: Rows, *, embeddings: bool) -> Read:
+        is_all_read = embeddings and self.side_px and not len(self._kept.known)
+        dataset = self.dataset.near(rows) if is_all_read else self.dataset
         return Read(
             rows,
-            torch.from_numpy(self._pixels(rows)) if self.side_px else None,
-            torch.from_numpy(self.dataset.image_embeddings(rows)) if embeddings else None,
-            torch.from_numpy(self.dataset.text_embeddings(rows)) if embeddings else None,
+            torch.from_numpy(self._pixels(rows, dataset)) if self.side_px else None,
+            torch.from_numpy(dataset.image_embeddings(rows)) if embeddings else None,
+            torch.from_numpy(dataset.text_embeddings(rows)) if embeddings else None,
         )
 
-    def _pixels(self, rows: Rows) -> UInt8[np.ndarray, "b 3 s s"]:
+    def _pixels(self, rows: Rows, dataset: Dataset) -> UInt8[np.ndarray, "b 3 s s"]:
         kept, places = self._kept, np.searchsorted(self.rows, rows)
         if not len(kept.known):
-            return self.dataset.images(rows, self.side_px)
+            return dataset.images(rows, self.side_px)
         new = np.unique(places[~kept.known[places]])
         if len(new):
-            kept.pixels[new] = self.dataset.images(self.rows[new], self.side_px)
+            kept.pixels[new] = dataset.images(self.rows[new], self.side_px)
             kept.known[new] = True  # after the pixels: another thread may look
         return kept.pixels[places]
 
