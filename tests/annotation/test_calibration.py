@@ -7,6 +7,7 @@ from unclip_pipeline.curation.annotation.exports import Answer
 from unclip_pipeline.curation.annotation.labels import Labels, answer_table
 from unclip_pipeline.curation.calibration import (
     CalibrationConfig,
+    _claimed,
     calibrate,
     choose_threshold,
     copies,
@@ -14,7 +15,7 @@ from unclip_pipeline.curation.calibration import (
     in_memory,
     weighted_share,
 )
-from unclip_pipeline.curation.probe import fit_probe, standardised
+from unclip_pipeline.curation.probe import Probe, fit_probe, standardised
 
 UID = np.array([f"{row:04d}" for row in range(1200)], dtype=object)
 
@@ -60,6 +61,15 @@ def test_figures_come_from_probes_that_did_not_see_the_row(world) -> None:
     crossed = one.labelled["probability"].to_numpy()
     hits, misses = crossed[says[:60]], crossed[~says[:60]]
     assert (hits[:, None] > misses[None]).mean() < 0.7
+
+
+def test_a_row_is_claimed_by_the_threshold_of_the_other_folds() -> None:
+    """The folds differ in level: each alone tells yes from no, neither by the other's threshold."""
+    crossed, fold = np.array([0.9, 0.7, 0.5, 0.3]), np.array([0, 0, 1, 1])
+    label, weight = np.array([True, False, True, False]), np.ones(4)
+    probe = Probe(direction=np.zeros(1), offset=0.0, crossed=crossed, fold=fold)
+    config = CalibrationConfig(min_per_class=5)
+    assert _claimed(probe, label, weight, config).tolist() == [True, True, False, False]
 
 
 def test_copies_share_a_fold() -> None:

@@ -50,6 +50,13 @@ def test_clipped_weights_have_mean_one_and_keep_their_order(ratio, clip):
     assert (np.diff(ordered) >= -1e-9).all()
 
 
+def test_weights_that_clipping_moves_are_scaled_and_clipped_again_until_both_hold():
+    """Once is not enough: scaling to mean 1 lifts the clipped ones out of their bounds again."""
+    weights = clipped_to_mean_1(np.array([100.0] * 5 + [1.0] * 95), 2.0)
+    assert weights.mean() == pytest.approx(1)
+    assert 0.5 - 1e-9 <= weights.min() and weights.max() <= 2 + 1e-9
+
+
 def test_a_weighted_mean_leans_to_what_weighs_more():
     assert weighted_mean(np.array([0.0, 1.0]), np.array([1.0, 3.0])) == 0.75
 

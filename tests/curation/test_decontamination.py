@@ -118,6 +118,8 @@ def test_a_family_is_near_identical_says_other_things_and_has_no_copies():
     assert find_families(rows, kept, candidates([0.9] * 3, [False] * 3), config).empty
     worded_afresh = rows.assign(caption=["the clock at one", "one o'clock shown", "a clock face, dark"])
     assert find_families(worded_afresh, kept, candidates([0.99] * 3, [False] * 3), config).empty
+    half = rows.assign(caption=["red clock", "clock", "a blue dial"])
+    assert len(find_families(half, kept, candidates([0.99] * 3, [False] * 3), config)) == 2
 
 
 def test_words_are_compared_without_case_and_punctuation():

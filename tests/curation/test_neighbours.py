@@ -63,6 +63,21 @@ def test_every_pair_is_found_whatever_the_centroids_are(n, seed, min_cosine, k, 
     assert naive(vectors, min_cosine, 1e-5) <= found <= naive(vectors, min_cosine, -1e-5)
 
 
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+def test_a_pair_that_lies_on_the_limit_is_found_whatever_rounding_does(storage):
+    """Mirror images beside a boundary, just as far from it as the limit lets one be that need not visit."""
+    rng, lost = seeded_numpy(0, "mirrored"), []
+    for _ in range(300):
+        turn = np.linalg.qr(rng.standard_normal((8, 8)))[0][:2]
+        apart, aside = rng.uniform(0.05, 0.6), rng.uniform(0.7, 1.4)
+        both = (np.array([[np.cos(a), np.sin(a)] for a in (apart, -apart)]) @ turn).astype(storage)
+        centroids = np.array([[np.cos(a), np.sin(a)] for a in (aside, -aside)]) @ turn
+        first, second = read(both, slice(None))
+        limit = float(first @ second) - 1e-7  # the product itself is rounded, too
+        lost.append(not len(margin_pairs(both, limit, centroids.astype(np.float32))))
+    assert not any(lost)
+
+
 @pytest.mark.parametrize("n", [1, 7, 400])
 @pytest.mark.parametrize("clusters", [0, 1, 3, 500])
 def test_a_search_by_clusters_equals_brute_force(n, clusters):

@@ -63,19 +63,16 @@ def bands(max_bits: int) -> list[tuple[int, int]]:
 def _distinct_pairs(
     hashes: UInt64[np.ndarray, " n"], max_bits: int
 ) -> Iterator[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]]:
-    """Find pairs of distinct hashes, each pair in the first band that both share."""
+    """Find pairs of distinct hashes, each pair in every band that both share."""
     cut = [(hashes >> np.uint64(low)) & np.uint64(2**width - 1) for low, width in bands(max_bits)]
-    for number, band in enumerate(progress(cut, label="compare hashes", unit="band")):
+    for band in progress(cut, label="compare hashes", unit="band"):
         order = np.argsort(band, kind="stable")
         starts = np.flatnonzero(np.diff(band[order], prepend=band[order[:1]] + np.uint64(1)))
         for rows in np.split(order, starts[1:]):
             for a, b in _blocks(rows):
-                near = hamming(hashes[a][:, None], hashes[b][None]) <= max_bits
-                i, j = np.nonzero(near)
-                first = a[i] < b[j]
-                for earlier in cut[:number]:
-                    first &= earlier[a[i]] != earlier[b[j]]
-                yield a[i][first], b[j][first]
+                i, j = np.nonzero(hamming(hashes[a][:, None], hashes[b][None]) <= max_bits)
+                once = a[i] < b[j]
+                yield a[i][once], b[j][once]
 
 
 def _blocks(
