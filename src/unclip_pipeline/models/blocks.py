@@ -29,7 +29,7 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], modulation: Float[Tensor, "b two_k"]
     ) -> Float[Tensor, "b k h2 w2"]:
-        h = F.silu(self.norm1(x))
+        h = activated(self.norm1(x))
         if self.resize == "up":
             h, x = conv_of_doubled(h, self.conv1), doubled(x)
         elif self.resize == "down":
@@ -37,7 +37,7 @@ class Block(nn.Module):
         else:
             h = self.conv1(h)
         scale, shift = modulation[:, :, None, None].chunk(2, 1)
-        h = F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))
+        h = activated(torch.addcmul(shift, self.norm2(h), 1 + scale))
         skipped = at_each_pixel(x, self.skip) if isinstance(self.skip, nn.Conv2d) else x
         return skipped + self.conv2(self.dropout(h))
 
@@ -75,6 +75,11 @@ class Attention(nn.Module):
 
     def _by_head(self, x: Float[Tensor, "b l w"]) -> Float[Tensor, "b heads l v"]:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def activated(h: Float[Tensor, "*dims"]) -> Float[Tensor, "*dims"]:
+    """SiLU; it overwrites `h` where no gradient will ask for it."""
+    return F.silu(h, inplace=not torch.is_grad_enabled())
 
 
 def time_features(t: Shaped[Tensor, " b"], width: int) -> Float[Tensor, "b w"]:

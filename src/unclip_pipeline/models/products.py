@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 STRIPS = 16  # pictures the rows are laid out as: from 16 on torch sends one-tap convolutions to oneDNN
 MANY_ROWS = 256  # fewer cost more to lay out than the kernel saves, backwards too
-MANY_PIXELS = 1_024
+MANY_PIXELS = 1_024  # of the smaller picture
 # taps of a 3x3 kernel on a doubled picture -> taps of a 4x4 kernel that doubles: each row and column feeds two
 _SPREAD = torch.tensor([[1.0, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])
 TO_DOUBLING = torch.einsum("pa,qb->abpq", _SPREAD, _SPREAD).reshape(9, 16)
@@ -56,7 +56,8 @@ def conv_of_doubled(x: Float[Tensor, "b c h w"], conv: nn.Conv2d) -> Float[Tenso
     """
     if len(x) * x.shape[-2] * x.shape[-1] < MANY_PIXELS or not _float32_on_cpu(x):
         return conv(doubled(x))
-    kernel = (conv.weight.flip(2, 3).flatten(2) @ TO_DOUBLING).unflatten(2, (4, 4)).transpose(0, 1)
+    kernel = (conv.weight.flip(2, 3).flatten(2) @ TO_DOUBLING).unflatten(2, (4, 4))
+    kernel = kernel.transpose(0, 1).contiguous()
     return F.conv_transpose2d(x, kernel, conv.bias, stride=2, padding=1)
 
 

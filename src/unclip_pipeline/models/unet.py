@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from unclip_pipeline.models.blocks import Attention, Block, time_features
+from unclip_pipeline.models.blocks import Attention, Block, activated, time_features
 from unclip_pipeline.models.condition import Condition, Context, EmbeddingCondition
 from unclip_pipeline.models.unet_config import UnetConfig
 from unclip_pipeline.weights import Weights
@@ -165,7 +165,7 @@ class Unet(nn.Module):
             x = stage(torch.cat([x, skips.pop()], 1), block, attention)
             for larger in resize:
                 x = stage(x, larger)
-        x = self.conv_out(F.silu(self.norm_out(x)))
+        x = self.conv_out(activated(self.norm_out(x)))
         return F.pixel_shuffle(x, self.config.unshuffle).float()
 
 
@@ -185,4 +185,5 @@ def load_unet(weights: Weights, kind: Literal["decoder", "upsampler"]) -> Unet:
     widths = {name: architecture.pop(name) for name in ("embedding_width", "text_width")}
     unet = Unet(UnetConfig(**architecture), **widths)
     unet.load_state_dict(weights.tensors)
-    return unet.eval().requires_grad_(False)
+    # kernels lie as pictures do: convolutions turn none around at each step
+    return unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)
