@@ -129,7 +129,7 @@ class Bench:
         seconds = (time.process_time() - began) / len(small)
         again = stack.decode(way.second, captions[:TWICE], seed=self.seed + 1)
         pictures, repeated = (
-            self.unclip.upsample(images, embeddings, seed=self.seed)
+            self.unclip.upsample(images, embeddings, seed=self.seed, names=self.captions[: len(images)])
             for images, embeddings in ((small, way.first), (again, way.second))
         )
         seen, others = (described(images, self.unclip.encoder) for images in (pictures, repeated))
