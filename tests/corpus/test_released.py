@@ -4,16 +4,12 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from unclip_pipeline.corpus.files import SUCCESS, atomic_folder
 from unclip_pipeline.corpus.images import encode_png
 from unclip_pipeline.corpus.released import (
     Dataset,
     ReleasedPair,
-    batch_rows,
-    epoch_order,
     verify_dataset,
     write_dataset,
 )
@@ -121,37 +117,3 @@ def test_an_unfinished_or_torn_version_is_refused(tmp_path):
 def test_an_empty_version_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one pair"):
         write_dataset(tmp_path, [("00000", [])], embedder_id="tiny")
-
-
-@given(st.lists(st.floats(0, 5), min_size=1, max_size=40).filter(lambda w: sum(w) > 0.1), st.integers(0, 9))
-def test_every_row_comes_floor_or_ceil_of_its_weight_times(weights, epoch):
-    order = epoch_order(np.array(weights), seed=1, epoch=epoch)
-    times = np.bincount(order, minlength=len(weights))
-    expected = np.array(weights) / np.mean(weights)
-    assert len(order) == len(weights)
-    assert (np.abs(times - expected) < 1 + 1e-9).all()
-
-
-def test_equal_weights_give_a_permutation_that_changes_with_the_epoch():
-    first, second = (epoch_order(np.ones(50), seed=1, epoch=epoch) for epoch in (0, 1))
-    assert sorted(first) == sorted(second) == list(range(50))
-    assert not np.array_equal(first, second)
-
-
-def test_weights_are_met_on_average():
-    weights = np.array([0.3, 0.9, 1.8, 1.0])
-    times = sum(np.bincount(epoch_order(weights, seed=3, epoch=e), minlength=4) for e in range(2000)) / 2000
-    assert times == pytest.approx(weights, abs=0.04)
-
-
-def test_batches_of_any_size_run_through_the_same_epochs():
-    rows, weights = np.arange(100, 110), np.linspace(0.5, 1.5, 10)
-    whole = batch_rows(rows, weights, seed=2, images_seen=0, batch_size=60)
-    parts = [batch_rows(rows, weights, seed=2, images_seen=seen, batch_size=4) for seen in range(0, 60, 4)]
-    assert np.array_equal(np.concatenate(parts), whole)
-    assert np.array_equal(whole[10:20], rows[epoch_order(weights, seed=2, epoch=1)])
-
-
-def test_no_rows_are_a_clear_error():
-    with pytest.raises(ValueError, match="empty selection"):
-        batch_rows(np.array([], int), np.array([]), seed=1, images_seen=0, batch_size=2)

@@ -14,7 +14,7 @@ from elsewhere import upload
 from tiny_stack import tiny_dataset, tiny_weights
 from unclip_pipeline.corpus.images import ImageDecodeError
 from unclip_pipeline.corpus.places import RemoteFolder
-from unclip_pipeline.corpus.released import Dataset, batches_of, epoch_order
+from unclip_pipeline.corpus.released import Dataset
 from unclip_pipeline.training import pairs as pairs_module
 from unclip_pipeline.training.ahead import ReadAhead, Timed
 from unclip_pipeline.training.loop import own_parts
@@ -119,24 +119,6 @@ def test_each_process_reads_its_own_parts_and_all_of_them(monkeypatch, world, mi
         read += own
     size = 16 // (micro_batches or world)
     assert sorted(read) == list(range(0, 96, size))
-
-
-def test_few_shards_at_a_time_still_give_every_row_its_weight():
-    shards, weights = np.repeat(np.arange(12), 10), np.linspace(0.5, 1.5, 120)
-    rows = np.arange(120) + 7
-    draw = batches_of(rows, weights, seed=1, shards=shards, mixed_shards=3)
-    for epoch in range(3):
-        drawn = draw(120 * epoch, 120) - 7
-        assert np.array_equal(np.sort(drawn), np.sort(epoch_order(weights, seed=1, epoch=epoch)))
-        turns = np.flatnonzero(np.diff(_turn(shards[drawn], 3)))
-        assert len(turns) == 3  # four groups of three shards, one after the other
-    assert not np.array_equal(draw(0, 120), draw(120, 120))
-
-
-def _turn(shards: np.ndarray, mixed: int) -> list[int]:
-    """Number the group of each draw by the order in which its shards first come, `mixed` to a group."""
-    first = {shard: place for place, shard in enumerate(dict.fromkeys(shards.tolist()))}
-    return [first[shard] // mixed for shard in shards.tolist()]
 
 
 def test_a_cache_that_would_thrash_is_said(folder, tmp_path, caplog):

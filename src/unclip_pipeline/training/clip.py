@@ -16,7 +16,7 @@ from unclip_pipeline.clip.encoder import make_tokenizer, model_input
 from unclip_pipeline.clip.model import MAX_LOGIT_SCALE
 from unclip_pipeline.clip.open_clip_guard import open_clip
 from unclip_pipeline.clip.vocabulary import UsedTokens
-from unclip_pipeline.corpus.released import batch_rows
+from unclip_pipeline.corpus.epochs import batches_of
 from unclip_pipeline.training.distributed import gathered
 from unclip_pipeline.training.loop import Loss
 from unclip_pipeline.training.optim import TrainConfig
@@ -50,6 +50,11 @@ class ClipTraining(TrainConfig):
                 "train_clip.word_dropout must lie in [0, 1) and preview_images must not be negative, got "
                 f"{self.word_dropout=} and {self.preview_images=}"
             )
+        if self.sharding != "none":
+            raise ValueError(
+                "train_clip.sharding must be none, since FSDP2 shards no scalar such as CLIP's logit_scale; got "
+                f"{self.sharding!r}; leave it out, and each process keeps the whole model"
+            )
         if self.micro_batches:
             raise ValueError(
                 "train_clip.micro_batches must be 0, since a pair is told from all others of its batch; got "
@@ -82,10 +87,10 @@ class Corpus:
 
     def batches(self, model: nn.Module, batch_size: int, *, seed: int) -> Callable[[int], ClipBatch]:
         """Batches by position, every picture once an epoch."""
-        rows, weights = np.arange(len(self.uids)), np.ones(len(self.uids))
+        draw = batches_of(np.arange(len(self.uids)), np.ones(len(self.uids)), seed=seed)
 
         def at(images_seen: int) -> ClipBatch:
-            drawn = batch_rows(rows, weights, seed=seed, images_seen=images_seen, batch_size=batch_size)
+            drawn = draw(images_seen, batch_size)
             tokens = text.trimmed(model.text, self.tokens[torch.from_numpy(drawn)])
             images = torch.from_numpy(self.images[drawn])
             return ClipBatch(
@@ -120,11 +125,13 @@ def clip_loss(architecture: dict[str, Any], training: ClipTraining) -> Loss[Clip
     def loss(
         model: nn.Module, batch: ClipBatch, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
+        with torch.no_grad():  # in place: beyond a clamp of its value no gradient would lead back
+            model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         tokens = drop_words(model.text, batch.tokens, training.word_dropout, generator)
         images = model.visual(model_input(batch.images, architecture)).float()
         texts = text.text_embeddings(model.text, tokens).float()
         with torch.autocast(images.device.type, enabled=False):
-            scale = model.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
+            scale = model.logit_scale.exp()
             images, texts = (gathered(F.normalize(part, dim=1)) for part in (images, texts))
             by_image, by_text = logits_of(images, texts, scale)
         images_seen = batch.images_seen // training.batch_size * training.batch_size  # the same for all parts

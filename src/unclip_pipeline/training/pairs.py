@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
-from unclip_pipeline.corpus.released import Dataset, batches_of
+from unclip_pipeline.corpus.epochs import batches_of
+from unclip_pipeline.corpus.released import Dataset
 from unclip_pipeline.training.ahead import ReadAhead, reading_threads
 from unclip_pipeline.training.loop import own_parts, part_size
 from unclip_pipeline.training.optim import PairsTraining
