@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from unclip_pipeline.clip import text
-from unclip_pipeline.clip.model import ClipConfig, initial_model, scratch_architecture
+from unclip_pipeline.clip.model import ClipConfig, build_model, initial_model, scratch_architecture
 from unclip_pipeline.clip.open_clip_guard import open_clip
 from unclip_pipeline.training.clip import (
+    ADAMW_LAYERS,
     ClipBatch,
     ClipTraining,
     Corpus,
@@ -18,6 +20,7 @@ from unclip_pipeline.training.clip import (
     drop_words,
     robust_cross_entropy,
 )
+from unclip_pipeline.training.optim import make_optimizers, muon_matrices
 
 CONFIG = ClipConfig(
     width=16, image_side_px=16, channels=(4, 8), text_width=16, text_heads=2, context_length=12
@@ -86,6 +89,49 @@ def test_the_scale_of_the_logits_stays_below_a_hundred(corpus, model):
         model, corpus.batches(model, 4, seed=0)(0), seeded()
     )
     assert metrics["logit_scale"] == pytest.approx(100)
+
+
+def test_a_scale_beyond_a_hundred_can_come_back(corpus, model):
+    model.logit_scale.data.fill_(math.log(1000))
+    value, _ = clip_loss(scratch_architecture(CONFIG), PLAIN)(
+        model, corpus.batches(model, 4, seed=0)(0), seeded()
+    )
+    value.backward()
+    assert model.logit_scale.item() == pytest.approx(math.log(100)) and model.logit_scale.grad.abs() > 1e-3
+
+
+def test_only_matrices_decay_never_norms_biases_or_the_logit_scale(corpus, model):
+    training = ClipTraining(images=100, batch_size=4, warmup_images=4, weight_decay=0.5)
+    optimizers = make_optimizers(model, training, muon=muon_matrices(model, training, exclude=ADAMW_LAYERS))
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    decay = {
+        names[parameter]: group["weight_decay"]
+        for optimizer in optimizers.values()
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert decay.keys() == set(names.values())
+    norms = {
+        f"{prefix}.{name}"
+        for prefix, layer in model.named_modules()
+        if isinstance(layer, nn.LayerNorm | nn.BatchNorm2d)
+        for name, _ in layer.named_parameters()
+    }
+    free = {name for name, share in decay.items() if share == 0}
+    assert (
+        free == norms | {name for name in decay if name.endswith("bias")} | {"logit_scale"} and len(norms) > 6
+    )
+    assert {decay[name] for name in decay.keys() - free} == {0.5}
+
+
+@pytest.mark.parametrize("wanted", ["", "ViT-S-32-alt", "RN50", "convnext_tiny"])
+def test_the_layer_that_touches_pixels_is_never_orthogonalised(wanted):
+    with torch.device("meta"):
+        model = build_model(scratch_architecture(ClipConfig(architecture=wanted)))
+    first = next(name for name, layer in model.visual.named_modules() if isinstance(layer, nn.Conv2d))
+    matrices = muon_matrices(model, TRAINING, exclude=ADAMW_LAYERS)
+    assert f"visual.{first}.weight" not in matrices and any(name.startswith("visual.") for name in matrices)
+    assert not any("embedding" in name or name.endswith("proj") for name in matrices)
 
 
 def test_dropped_words_leave_start_end_and_order(corpus, model):
