@@ -13,6 +13,7 @@ from unclip_pipeline.cards.overview import (
     Origin,
     attributes_section,
     data_audit_section,
+    encoder_section,
     overview_page,
     sample_audit_section,
     waterfall_section,
@@ -114,6 +115,16 @@ def test_attributes_are_crossed_with_ways_of_drawing_beside_chance():
     cells = re.findall(r"<td[^>]*>(.*?)</td>", table)
     assert [re.sub(r"<.*", "", cell) for cell in cells] == ["shape", "0.125", "0.300", "0.700", "0.900"]
     assert "[0.600, 0.800]" in table and "zero-shot" not in table
+
+
+def test_what_the_encoder_knows_is_shown_by_set_beside_the_commonest_class():
+    found = {"zero_shot_colour": 0.913, "zero_shot_colour_low": 0.8, "zero_shot_colour_high": 0.95}
+    found |= {"zero_shot_colour_n": 41, "zero_shot_colour_chance": 0.277, "zero_shot_colour_left_out": 7}
+    asked = encoder_section(found | {"zero_shot_mood_n": 0, "zero_shot_mood_left_out": 48})
+    assert all(
+        said in asked for said in ("colour", "0.913", "[0.800, 0.950]", "0.277", ">41<", ">7<", "mood", "–")
+    )
+    assert encoder_section({"retrieval_at_1": 0.5}) == ""
 
 
 def test_audits_are_crossed_by_group_with_stages_and_training():

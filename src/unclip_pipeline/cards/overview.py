@@ -50,6 +50,7 @@ def overview_page(
         figures_section(evaluated),
         waterfall_section(ledger),
         curves_section(histories),
+        encoder_section(measured.get("train_clip", {})),
         copies_section(evaluated, samples, nearest, pictures_by_uid, NEAREST_SHOWN),
         data_audit_section(measured.get("audit_data", {})),
         sample_audit_section(measured.get("audit_samples", {})),
@@ -102,6 +103,19 @@ def curves_section(histories: Mapping[str, pd.DataFrame]) -> str:
         panels.append(f'<div><h3>{escape(label(stage))}</h3><p class="quiet">{last}</p>{chart}</div>')
     lead = "Loss over images seen, on a logarithmic scale."
     return html.section("Training", html.paragraph(lead), f'<div class="curves">{"".join(panels)}</div>')
+
+
+def encoder_section(trained: Metrics) -> str:
+    """Show what the encoder reads off pictures held back, by the classes that their captions name."""
+    columns = {"zero_shot_{row}": "right", "zero_shot_{row}_chance": "commonest class"}
+    columns |= {"zero_shot_{row}_n": "pictures", "zero_shot_{row}_left_out": "left out"}
+    lead = (
+        "Pictures held back from training, each labelled by the one class of a set that its caption names; wrong "
+        "captions count against the encoder. Left out are pictures whose captions name no class or several."
+    )
+    table = cross_table(trained, r"zero_shot_(.+)_left_out", columns)
+    asked = any(name.startswith("zero_shot_") for name in trained)
+    return html.section("What the encoder knows", html.paragraph(lead), table) if asked else ""
 
 
 def attributes_section(scored: Metrics) -> str:
