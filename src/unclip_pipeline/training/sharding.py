@@ -44,7 +44,7 @@ def spread(model: nn.Module, config: TrainConfig) -> nn.Module:
     share_batch_norms(model)
     if config.sharding == "fsdp":
         return shard(objective)
-    return DistributedDataParallel(objective, broadcast_buffers=False)
+    return DistributedDataParallel(objective, forward_sync_buffers=False)
 
 
 def shard(objective: Objective) -> nn.Module:
