@@ -143,18 +143,26 @@ def answer(
     metrics: dict[str, int | float] = {}
     for question in asked:
         name, is_asked = f"zero_shot_{question.name}", question.labels != NOT_NAMED
+        metrics |= _accuracy(encoder, images[is_asked], name, question, question.labels[is_asked])
         metrics |= {f"{name}_left_out": int((~is_asked).sum()), f"{name}_unnamed": question.unnamed}
-        if len(question.sentences) < 2:
-            metrics |= share_metrics(name, 0, 0)
-            continue
-        labels = question.labels[is_asked]
-        centres = [
-            unit(encoder.texts(sentences).float().cpu().numpy()).mean(0) for sentences in question.sentences
-        ]
-        said = (images[is_asked] @ unit(np.stack(centres)).T).argmax(1)
-        metrics |= share_metrics(name, int((said == labels).sum()), len(labels))
-        metrics[f"{name}_chance"] = int(np.bincount(labels).max()) / len(labels)
     return metrics
+
+
+def _accuracy(
+    encoder: Encoder,
+    images: Float32[np.ndarray, "n d"],
+    name: str,
+    question: Question,
+    labels: Int[np.ndarray, " n"],
+) -> dict[str, int | float]:
+    if len(question.sentences) < 2:
+        return share_metrics(name, 0, 0)
+    centres = [
+        unit(encoder.texts(sentences).float().cpu().numpy()).mean(0) for sentences in question.sentences
+    ]
+    said = (images @ unit(np.stack(centres)).T).argmax(1)
+    chance = int(np.bincount(labels).max()) / len(labels)
+    return share_metrics(name, int((said == labels).sum()), len(labels)) | {f"{name}_chance": chance}
 
 
 def _label_set(name: str, given: Any) -> LabelSet:
