@@ -39,6 +39,7 @@ def test_a_longer_phrase_is_not_the_shorter_one_in_it():
     tones = label_set({"light": ["light skin"], "medium_light": ["medium-light skin"]})
     assert tones.class_of("woman: medium-light skin") == "medium_light"
     assert tones.class_of("woman: light skin") == "light"
+    assert label_set({"red": ["red"], "claret": ["red wine"]}).class_of("of red wine") == "claret"
 
 
 def test_a_list_of_words_makes_each_a_class():

@@ -116,7 +116,7 @@ def test_prior_reads_text_tokens_when_asked(folder, clip, tmp_path):
         folder, clip, tmp_path, architecture, PriorTraining(**RUN | {"checkpoint_images": 0}), 0
     )
     assert weights.tensors["tokens_in.weight"].shape == (16, 16)
-    assert metrics["cosine_prior_n"] == 80
+    assert metrics["cosine_prior_n"] == 80 and metrics["retrieval_prior_chance"] == 1 / 50
 
 
 def test_checkpoints_are_gone_once_the_weights_are_stored(tmp_path, clip):

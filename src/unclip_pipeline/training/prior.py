@@ -34,7 +34,7 @@ class PriorTraining(PairsTraining):
             raise ValueError(f"text_dropout must lie in [0, 1), got {self.text_dropout}")
         if self.draws < 1:
             raise ValueError(
-                f"train_prior.draws must be at least 1, got {self.draws}; more cost less each with text tokens"
+                f"train_prior.draws must be at least 1, got {self.draws}; 2 pay with text tokens"
             )
 
 

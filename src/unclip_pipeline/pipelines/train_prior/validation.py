@@ -43,7 +43,7 @@ def validate(
                 guess, truth, among=min(AMONG, len(rows)), order=order, extractor=encoder.embedder_id
             ),
         }
-        figures |= flatten(estimates)
+        figures |= flatten(estimates) | {f"retrieval_{name}_chance": 1 / min(AMONG, len(rows))}
         figures[f"fd_{name}"] = frechet_distance(unit(truth), unit(guess))
     return figures | {"fd_share_of_shifted": figures["fd_prior"] / figures["fd_shifted"]}
 
