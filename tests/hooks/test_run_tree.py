@@ -56,8 +56,20 @@ def test_stages_are_children_even_when_their_nodes_take_turns(store: Path) -> No
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     parent_id = runs["kedro run"].info.run_id
     assert all(runs[name].data.tags["mlflow.parentRunId"] == parent_id for name in ("filter", "embed"))
-    assert set(runs["filter"].data.metrics) == {"seen_by_a", "seen_by_c"}
+    assert set(runs["filter"].data.metrics) == {"seen_by_a", "seen_by_c", "wall_s"}
     assert runs["embed"].data.params == {"prior.width": "8", "prior.rate": "0.5"}
+
+
+def test_a_stage_counts_the_time_of_its_own_nodes(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 1.0, 31.0, 31.0, 33.0])  # filter from 0 to 1 and from 31 to 33
+    monkeypatch.setattr("unclip_pipeline.hooks.run_tree.perf_counter", lambda: next(clock))
+    hook = hook_in(store)
+    hook.before_pipeline_run({})
+    for stage, name in (("filter", "a"), ("embed", "b"), ("filter", "c")):
+        hook.before_node_run(node(stage, name), {})
+    hook.after_pipeline_run()
+    walls = {name: run.data.metrics["wall_s"] for name, run in runs_by_name().items() if run.data.metrics}
+    assert walls == {"filter": 3.0, "embed": 30.0}
 
 
 def test_a_failed_stage_and_its_parent_end_as_failed(store: Path) -> None:
@@ -106,7 +118,7 @@ def test_the_invocation_shows_the_first_figures_of_each_stage_and_who_ran_it(sto
     runs = runs_by_name()
     assert runs["kedro run"].data.metrics == {"filter/kept_share": 0.9}
     intervals = {f"intervals/{name}" for name in figures if name != "kept_share"}
-    assert set(runs["filter"].data.metrics) == {"kept_share", *intervals}
+    assert set(runs["filter"].data.metrics) == {"kept_share", "wall_s", *intervals}
     for tag in ("mlflow.user", "mlflow.source.name"):
         assert runs["kedro run"].data.tags[tag] == runs["filter"].data.tags[tag]
 

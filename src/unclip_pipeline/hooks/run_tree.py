@@ -6,6 +6,7 @@ import sys
 import threading
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -35,6 +36,8 @@ class RunTreeHook:
         self._stage: str | None = None
         self._children: dict[str, str] = {}
         self._params: dict[str, set[str]] = {}
+        self._wall_s: dict[str, float] = {}
+        self._began_s = 0.0
         self._project = Path.cwd()
 
     @hook_impl
@@ -103,7 +106,7 @@ class RunTreeHook:
         self._end_child(status)
         if self._parent is not None:
             self._parent.close(status)
-            self._parent, self._children, self._params = None, {}, {}
+            self._parent, self._children, self._params, self._wall_s = None, {}, {}, {}
         atexit.unregister(self._close)
 
     def _start_child(self, stage: str) -> None:
@@ -116,7 +119,7 @@ class RunTreeHook:
             assert self._parent is not None
             run = mlflow.start_run(run_name=stage, parent_run_id=self._parent.run_id, tags=self._parent.tags)
             self._children[stage] = run.info.run_id
-        self._stage = stage
+        self._stage, self._began_s = stage, perf_counter()
 
     def _log_dataset(self, place: DatasetPlace) -> None:
         """Name the dataset version a stage reads. Kedro loads inputs before it says whose they are."""
@@ -127,9 +130,13 @@ class RunTreeHook:
         mlflow.set_tag(DATASET, version)
 
     def _end_child(self, status: str) -> None:
+        """Close the stage's child with the time that its own nodes took: others may have run between them."""
         if self._stage is not None:
             import mlflow
 
+            spent_s = self._wall_s.get(self._stage, 0.0) + perf_counter() - self._began_s
+            self._wall_s[self._stage] = spent_s
+            mlflow.log_metric("wall_s", spent_s)
             mlflow.end_run(status)
             self._stage = None
 
