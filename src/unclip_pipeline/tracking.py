@@ -2,10 +2,12 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from unclip_pipeline.progress import progress_bar
+from unclip_pipeline.training.distributed import is_main_process
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,8 +26,21 @@ class _Step(Protocol):
 
 
 StepT = TypeVar("StepT", bound=_Step)
+P = ParamSpec("P")
 
 
+def _said_once(say: Callable[P, None]) -> Callable[P, None]:
+    """Let the main process speak for all that train together; the others have no MLflow run."""
+
+    @wraps(say)
+    def in_main_process(*args: P.args, **kwargs: P.kwargs) -> None:
+        if is_main_process():
+            say(*args, **kwargs)
+
+    return in_main_process
+
+
+@_said_once
 def log_metrics(metrics: Mapping[str, float], *, step: int) -> None:
     """Log numbers to the active run."""
     import mlflow
@@ -33,6 +48,7 @@ def log_metrics(metrics: Mapping[str, float], *, step: int) -> None:
     mlflow.log_metrics({name: float(value) for name, value in metrics.items()}, step=step)
 
 
+@_said_once
 def log_image(image: "Image.Image", name: str, *, step: int | None = None) -> None:
     """Log a picture to the active run; with a step it becomes one of a series."""
     import mlflow
@@ -41,6 +57,7 @@ def log_image(image: "Image.Image", name: str, *, step: int | None = None) -> No
     mlflow.log_image(image, artifact_file=path)
 
 
+@_said_once
 def note_exportable(reasons: Sequence[str]) -> None:
     """Say in the log, and on the run if there is one, whether what is trained can go to diffusers."""
     import mlflow
