@@ -1,34 +1,63 @@
 """Our networks against diffusers' at equal sizes and weights: python benchmarks/models.py
 
-Ratios of one run: candidates take turns in one process on one thread, process CPU time, the best of the
-rounds. Every pair is first shown to give the same answer.
+Ratios of one run, in float32: candidates take turns in one process on the same threads, process CPU time, the
+best of the rounds. Every pair is first shown to give the same answer.
+
+Text to picture takes the steps that diffusers' UnCLIPPipeline takes by default (25, 25 and 7), guides the prior
+and the decoder and enlarges fourfold as the published stacks do. Diffusers' side does as that pipeline: one
+doubled batch for guidance, padded captions, the condition projected once. Both sides use one sampler. The text
+tower is not part of it: it runs once on either side.
 """
 
 import argparse
 import os
 import platform
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 
 import torch
+from counterparts import (
+    EMBEDDING,
+    LARGE_PX,
+    SMALL_PX,
+    asked,
+    beside,
+    captions,
+    decoders,
+    doubly_guided,
+    measured,
+    noise,
+    priors,
+    projected,
+    show,
+    show_equal,
+    steps,
+    trimmed,
+    upsamplers,
+)
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from unclip_pipeline.diffusion.guidance import clipped, guided
 from unclip_pipeline.diffusion.process import Denoised, Denoiser
 from unclip_pipeline.diffusion.samplers import ddim
 from unclip_pipeline.diffusion.schedule import cosine_schedule, sampling_steps
-from unclip_pipeline.export.prior import prior_to_diffusers
-from unclip_pipeline.export.unet import decoder_to_diffusers, upsampler_to_diffusers
 from unclip_pipeline.models.condition import Condition
-from unclip_pipeline.models.prior import Prior, PriorConfig, Text
-from unclip_pipeline.models.unet import Unet
-from unclip_pipeline.models.unet_config import UnetConfig
+from unclip_pipeline.models.prior import Prior, Text
+from unclip_pipeline.models.products import linear
+from unclip_pipeline.models.unet import Unet, load_unet, unet_weights
 
-EMBEDDING = 128
-CONTEXT = 77
-SIDE_PX = 32
-LONGEST, SHORTEST = 32, 9  # tokens of the captions; their mean is 20.5
+Run = Callable[[], Tensor]
+GUIDANCE = 2.0
+PRIOR_STEPS, DECODER_STEPS, UPSAMPLER_STEPS = 25, 25, 7
+ATTENTION_ON_CPU = {  # the counter knows these by their names on GPUs only
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(
+        q, k, v
+    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda gradient, q, k, v, *_, **__: (
+        sdpa_backward_flop_count(gradient, q, k, v)
+    ),
+}
 
 
 def main() -> None:
@@ -39,7 +68,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(
-        f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, torch {torch.__version__}"
+        f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, "
+        f"{torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
     )
     prior_training(options.rounds)
     prior_sampling(options.rounds)
@@ -68,196 +98,200 @@ def prior_training(rounds: int, batch: int = 32) -> None:
     show(f"prior, train step, {batch} captions", found, bar=2.5)
 
 
-def prior_sampling(rounds: int, batch: int = 8, count: int = 25) -> None:
-    """25 guided steps."""
+def prior_sampling(rounds: int, batch: int = 8) -> None:
+    """Guided steps of the prior."""
     ours, theirs = priors()
-    text, empty = captions(batch), captions(1)
-    start, schedule = noise(batch, EMBEDDING, seed=3), cosine_schedule()
-    nothing = Text(*(part.expand(batch, *part.shape[1:]) for part in empty))
-
-    def sample(told: Denoiser, untold: Denoiser) -> Tensor:
-        return ddim(clipped(guided(told, untold, 2.0), 5.0), start, sampling_steps(schedule, count), schedule)
-
-    @torch.no_grad()
-    def as_diffusers() -> Tensor:
-        return sample(
-            lambda x, t: Denoised(asked(theirs, x, t, text)),
-            lambda x, t: Denoised(asked(theirs, x, t, nothing)),
-        )
-
-    @torch.no_grad()
-    def prefixed() -> Tensor:
-        told, untold = ours.prefix(trimmed(text)), ours.prefix(trimmed(empty)).expanded(batch)
-        return sample(lambda x, t: Denoised(ours(x, t, told)), lambda x, t: Denoised(ours(x, t, untold)))
-
-    show_equal("prior samples", prefixed(), as_diffusers(), tolerance=1e-4)
-    found = measured({"diffusers": as_diffusers, "ours, prefix once a caption": prefixed}, rounds)
-    show(f"prior, {count} guided steps, {batch} captions", found, bar=10)
+    text, empty, start = captions(batch), captions(1), noise(batch, EMBEDDING, seed=3)
+    as_diffusers = their_embeddings(theirs, text, empty, start)
+    as_ours = our_embeddings(ours, text, empty, start)
+    show_equal("prior samples", as_ours(), as_diffusers(), tolerance=1e-4)
+    found = measured({"diffusers": as_diffusers, "ours, prefix once a caption": as_ours}, rounds)
+    show(f"prior, {PRIOR_STEPS} guided steps, {batch} captions", found, bar=10)
 
 
 def decoder_training(rounds: int, batch: int = 4) -> None:
     """One optimizer step of the decoder, and the share of the machine's matrix products it reaches."""
     ours, theirs = decoders()
-    whole, x_t, t = captions(batch), noise(batch, 3, SIDE_PX, SIDE_PX, seed=6), steps(batch)
-    short = trimmed(whole)
-    images = noise(batch, EMBEDDING, seed=7)
+    whole, x_t, t = captions(batch), noise(batch, 3, SMALL_PX, SMALL_PX, seed=6), steps(batch)
+    short, images = trimmed(whole), noise(batch, EMBEDDING, seed=7)
 
     def ask(model: nn.Module) -> Tensor:
         return model(x_t, t, Condition(images, short.embedding, short.hidden, short.mask))
 
-    show_equal("decoder", ask(ours), projected(theirs, ours, x_t, t, images, whole)[:, :3])
+    def ask_theirs(model: nn.Module) -> Tensor:
+        return model(x_t, t, **projected(ours, images, whole)).sample
+
+    show_equal("decoder", ask(ours), ask_theirs(theirs)[:, :3])
+    products = matrix_products()
     found = measured(
-        {
-            "diffusers": training(theirs, lambda model: projected(model, ours, x_t, t, images, whole)),
-            "ours, trimmed": training(ours, ask),
-        },
+        {"diffusers": training(theirs, ask_theirs), "ours, trimmed": training(ours, ask)}
+        | {name: product for name, (product, _) in products.items()},
         rounds,
     )
+    rates = {name: flops / found.pop(name) / 1e9 for name, (_, flops) in products.items()}
     show(f"decoder, train step, {batch} pictures", found, bar=1.15)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter:
         ask(ours).square().mean().backward()
-    reached = counter.get_total_flops() / found["ours, trimmed"]
-    peak = matrix_peak(rounds)
-    print(
-        f"  ours reaches {reached / 1e9:.0f} of {peak / 1e9:.0f} GFLOP/s of matrix products: {reached / peak:.0%}"
-    )
+    reached = counter.get_total_flops() / found["ours, trimmed"] / 1e9
+    print("  float32 matrix products, GFLOP a CPU second:")
+    for name, rate in rates.items():
+        print(f"    {name:<38}{rate:9.0f}")
+    peak = max(rates.values())
+    print(f"  ours reaches {reached:.0f} of {peak:.0f}: {reached / peak:.0%} of the measured peak")
 
 
-def text_to_picture(rounds: int, batch: int = 4, count: int = 10) -> None:
-    """From caption states to pictures of both sizes: prior, decoder (both guided), upsampler; equal steps."""
+def text_to_picture(rounds: int, batch: int = 4) -> None:
+    """From caption states to pictures of both sizes."""
     (prior, their_prior), (decoder, their_decoder), (upsampler, their_upsampler) = (
         priors(),
         decoders(),
         upsamplers(),
     )
-    text, empty, schedule = captions(batch), captions(1), cosine_schedule()
-    nothing = Text(*(part.expand(batch, *part.shape[1:]) for part in empty))
-    no_image = decoder.embed.null_embedding
-    starts = [noise(batch, EMBEDDING, seed=8), noise(batch, 3, SIDE_PX, SIDE_PX, seed=9)]
-    starts.append(noise(batch, 3, 2 * SIDE_PX, 2 * SIDE_PX, seed=10))
-
-    def sample(start: Tensor, told: Denoiser, untold: Denoiser | None = None) -> Tensor:
-        denoise = told if untold is None else guided(told, untold, 2.0)
-        return ddim(clipped(denoise, 5.0), start, sampling_steps(schedule, count), schedule)
-
-    def enlarged(small: Tensor) -> Tensor:
-        return nn.functional.interpolate(small, scale_factor=2.0, mode="bicubic")
-
-    @torch.no_grad()
-    def as_diffusers() -> Tensor:
-        z = sample(
-            starts[0],
-            lambda x, t: Denoised(asked(their_prior, x, t, text)),
-            lambda x, t: Denoised(asked(their_prior, x, t, nothing)),
-        )
-        small = sample(
-            starts[1],
-            lambda x, t: Denoised(projected(their_decoder, decoder, x, t, z, text)[:, :3]),
-            lambda x, t: Denoised(
-                projected(their_decoder, decoder, x, t, no_image.expand(batch, -1), nothing)[:, :3]
-            ),
-        )
-        low = enlarged(small)
-        return sample(starts[2], lambda x, t: Denoised(their_upsampler(torch.cat([x, low], 1), t).sample))
-
-    @torch.no_grad()
-    def as_ours() -> Tensor:
-        told, untold = prior.prefix(trimmed(text)), prior.prefix(trimmed(empty)).expanded(batch)
-        z = sample(
-            starts[0], lambda x, t: Denoised(prior(x, t, told)), lambda x, t: Denoised(prior(x, t, untold))
-        )
-        short, none = trimmed(text), trimmed(empty)
-        seen = decoder.context(Condition(z, short.embedding, short.hidden, short.mask))
-        unseen = decoder.context(Condition(no_image[None], none.embedding, none.hidden, none.mask))
-        unseen = unseen.expanded(batch)
-        small = sample(
-            starts[1],
-            lambda x, t: Denoised(decoder(x, t, seen)),
-            lambda x, t: Denoised(decoder(x, t, unseen)),
-        )
-        low = upsampler.context(Condition(low_res=enlarged(small)))
-        return sample(starts[2], lambda x, t: Denoised(upsampler(x, t, low)))
-
-    show_equal("pictures", as_ours(), as_diffusers(), tolerance=1e-3)
-    found = measured({"diffusers": as_diffusers, "ours": as_ours}, rounds)
-    show(f"text to picture, {count} steps a stage, {batch} captions", found, bar=1.5)
-
-
-def decoders() -> tuple[Unet, nn.Module]:
-    """Our decoder and diffusers' with its weights."""
-    torch.manual_seed(0)
-    config = UnetConfig(
-        side_px=SIDE_PX, channels=(64, 128, 192), blocks=2, attention=(False, True, True), head_width=64,
-        norm_groups=32, text_tokens=True, target="x0",
-    )  # fmt: skip
-    ours = awake(Unet(config, embedding_width=EMBEDDING, text_width=EMBEDDING))
-    return ours, decoder_to_diffusers(ours)
-
-
-def upsamplers() -> tuple[Unet, nn.Module]:
-    """Our upsampler and diffusers' with its weights."""
-    torch.manual_seed(0)
-    config = UnetConfig(
-        side_px=2 * SIDE_PX, channels=(32, 64, 64), attention=(False,) * 3, norm_groups=32,
-        low_side_px=SIDE_PX, text_embedding=False, target="x0",
-    )  # fmt: skip
-    ours = awake(Unet(config))
-    return ours, upsampler_to_diffusers(ours)
-
-
-def awake(unet: Unet) -> Unet:
-    """Give the zero-initialised layers something to say."""
-    for parameter in unet.parameters():
-        if not parameter.any():
-            nn.init.normal_(parameter, std=0.01)
-    return unet
-
-
-def projected(theirs: nn.Module, ours: Unet, x_t: Tensor, t: Tensor, images: Tensor, text: Text) -> Tensor:
-    """What diffusers' decoder answers; the condition's projections are our maps, the same as its own."""
-    time, tokens, _ = ours.embed(images, text.embedding)
-    context = torch.cat([tokens, ours.text_in(text.hidden)], 1)
-    mask = nn.functional.pad(text.mask, (tokens.shape[1], 0), value=True).float()
-    told = {"encoder_hidden_states": context, "class_labels": time, "attention_mask": mask}
-    return theirs(x_t, t, **told).sample
-
-
-def matrix_peak(rounds: int, size: int = 2048) -> float:
-    """Best float32 matrix product this thread count gives, in FLOP a CPU second."""
-    a = noise(size, size, seed=11)
-    return 2 * size**3 / measured({"product": lambda: a @ a}, rounds)["product"]
-
-
-def priors() -> tuple[Prior, nn.Module]:
-    """Our prior and diffusers' with its weights."""
-    torch.manual_seed(0)
-    config = PriorConfig(width=256, layers=4, heads=4, text_tokens=True, context_length=CONTEXT)
-    ours = Prior(config, embedding_width=EMBEDDING, text_width=EMBEDDING)
-    nn.init.normal_(ours.out.weight, std=0.05)
-    return ours, prior_to_diffusers(ours)
-
-
-def captions(count: int) -> Text:
-    """Padded captions of lengths spread evenly."""
-    lengths = torch.linspace(SHORTEST, LONGEST, count).round()
-    mask = torch.arange(CONTEXT) < lengths[:, None]
-    return Text(noise(count, EMBEDDING, seed=4), noise(count, CONTEXT, EMBEDDING, seed=5), mask)
-
-
-def trimmed(text: Text) -> Text:
-    """Cut to the longest caption."""
-    longest = int(text.mask.sum(1).max())
-    return Text(text.embedding, text.hidden[:, :longest], text.mask[:, :longest])
-
-
-def asked(prior: nn.Module, x_t: Tensor, t: Tensor, text: Text) -> Tensor:
-    """What diffusers' prior answers."""
-    told = {
-        "proj_embedding": text.embedding,
-        "encoder_hidden_states": text.hidden,
-        "attention_mask": text.mask,
+    decoder, upsampler = (
+        load_unet(unet_weights(decoder, "decoder", {}), "decoder"),
+        load_unet(unet_weights(upsampler, "upsampler", {}), "upsampler"),
+    )
+    text, empty, start = captions(batch), captions(1), noise(batch, EMBEDDING, seed=8)
+    embeddings = our_embeddings(prior, text, empty, start)()
+    pictures = our_pictures(decoder, text, empty, embeddings)()
+    stages = {
+        "prior": (
+            their_embeddings(their_prior, text, empty, start),
+            our_embeddings(prior, text, empty, start),
+        ),
+        "decoder": (
+            their_pictures(their_decoder, decoder, text, empty, embeddings),
+            our_pictures(decoder, text, empty, embeddings),
+        ),
+        "upsampler": (their_enlarged(their_upsampler, pictures), our_enlarged(upsampler, pictures)),
     }
-    return prior(x_t, t, **told).predicted_image_embedding
+    for name, (as_diffusers, as_ours) in stages.items():
+        show_equal(f"{name}, all steps", as_ours(), as_diffusers(), tolerance=1e-3)
+    turns = {
+        (name, side): run
+        for name, sides in stages.items()
+        for side, run in zip(("diffusers", "ours"), sides, strict=True)
+    }
+    found = measured(turns, rounds)
+    for name in stages:
+        show(f"{name} of text to picture", {side: found[name, side] for side in ("diffusers", "ours")}, bar=1)
+    total = {side: sum(found[name, side] for name in stages) for side in ("diffusers", "ours")}
+    show(
+        f"text to picture, {PRIOR_STEPS}, {DECODER_STEPS} and {UPSAMPLER_STEPS} steps, {batch} captions",
+        total,
+        bar=1.5,
+    )
+    for side, seconds in total.items():
+        shares = ", ".join(f"{name} {found[name, side] / seconds:.0%}" for name in stages)
+        print(f"  of {side}: {shares}")
+
+
+def sample(denoise: Denoiser, start: Tensor, count: int) -> Tensor:
+    """The sampler of both sides."""
+    schedule = cosine_schedule()
+    return ddim(clipped(denoise, 5.0), start, sampling_steps(schedule, count), schedule)
+
+
+def their_embeddings(theirs: nn.Module, text: Text, empty: Text, start: Tensor) -> Run:
+    """All steps of diffusers' prior."""
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        both = beside(text, empty)
+        return sample(doubly_guided(lambda x, t: asked(theirs, x, t, both), GUIDANCE), start, PRIOR_STEPS)
+
+    return run
+
+
+def our_embeddings(ours: Prior, text: Text, empty: Text, start: Tensor) -> Run:
+    """All steps of our prior."""
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        told, untold = ours.prefix(trimmed(text)), ours.prefix(trimmed(empty)).expanded(len(start))
+        denoise = guided(
+            lambda x, t: Denoised(ours(x, t, told)), lambda x, t: Denoised(ours(x, t, untold)), GUIDANCE
+        )
+        return sample(denoise, start, PRIOR_STEPS)
+
+    return run
+
+
+def their_pictures(theirs: nn.Module, decoder: Unet, text: Text, empty: Text, embeddings: Tensor) -> Run:
+    """All steps of diffusers' decoder."""
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        no_image = decoder.embed.null_embedding.expand_as(embeddings)
+        told = projected(decoder, torch.cat([embeddings, no_image]), beside(text, empty))
+        denoise = doubly_guided(lambda x, t: theirs(x, t, **told).sample[:, :3], GUIDANCE)
+        return sample(denoise, start_of(embeddings, SMALL_PX), DECODER_STEPS)
+
+    return run
+
+
+def our_pictures(ours: Unet, text: Text, empty: Text, embeddings: Tensor) -> Run:
+    """All steps of our decoder."""
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        short, none = trimmed(text), trimmed(empty)
+        seen = ours.context(Condition(embeddings, short.embedding, short.hidden, short.mask))
+        no_image = ours.embed.null_embedding[None]
+        unseen = ours.context(Condition(no_image, none.embedding, none.hidden, none.mask))
+        unseen = unseen.expanded(len(embeddings))
+        denoise = guided(
+            lambda x, t: Denoised(ours(x, t, seen)), lambda x, t: Denoised(ours(x, t, unseen)), GUIDANCE
+        )
+        return sample(denoise, start_of(embeddings, SMALL_PX), DECODER_STEPS)
+
+    return run
+
+
+def their_enlarged(theirs: nn.Module, pictures: Tensor) -> Run:
+    """All steps of diffusers' super-resolution."""
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        low = bicubic(pictures)
+        return sample(
+            lambda x, t: Denoised(theirs(torch.cat([x, low], 1), t).sample),
+            start_of(pictures, LARGE_PX),
+            UPSAMPLER_STEPS,
+        )
+
+    return run
+
+
+def our_enlarged(ours: Unet, pictures: Tensor) -> Run:
+    """All steps of our super-resolution."""
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        low = ours.context(Condition(low_res=bicubic(pictures)))
+        return sample(lambda x, t: Denoised(ours(x, t, low)), start_of(pictures, LARGE_PX), UPSAMPLER_STEPS)
+
+    return run
+
+
+def start_of(rows: Tensor, side_px: int) -> Tensor:
+    """The noise that pictures of these rows begin with."""
+    return noise(len(rows), 3, side_px, side_px, seed=side_px)
+
+
+def bicubic(pictures: Tensor) -> Tensor:
+    """Small pictures at the larger size."""
+    return nn.functional.interpolate(pictures, (LARGE_PX, LARGE_PX), mode="bicubic", antialias=True)
+
+
+def matrix_products() -> dict[str, tuple[Run, float]]:
+    """Square float32 products of several sizes, by both libraries that torch has, and the FLOPs of each."""
+    found: dict[str, tuple[Run, float]] = {}
+    for size in (256, 512, 1024, 2048):
+        a = noise(size, size, seed=11)
+        found[f"torch.mm, {size}"] = partial(torch.mm, a, a), 2.0 * size**3
+        found[f"as a convolution, {size}"] = partial(linear, a, a), 2.0 * size**3
+    return found
 
 
 def training(model: nn.Module, forward: Callable[[nn.Module], Tensor]) -> Callable[[], None]:
@@ -270,43 +304,6 @@ def training(model: nn.Module, forward: Callable[[nn.Module], Tensor]) -> Callab
         optimizer.zero_grad(set_to_none=True)
 
     return step
-
-
-def noise(*shape: int, seed: int) -> Tensor:
-    """Normal numbers."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def steps(count: int) -> Tensor:
-    """Diffusion steps over the whole schedule."""
-    return torch.linspace(0, 999, count).long()
-
-
-def measured(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Best CPU seconds of each candidate; they take turns."""
-    best = dict.fromkeys(candidates, float("inf"))
-    for _ in range(rounds + 1):  # the first warms up, and may win all the same
-        for name, run in candidates.items():
-            began_s = time.process_time()
-            run()
-            best[name] = min(best[name], time.process_time() - began_s)
-    return best
-
-
-def show(title: str, found_s: Mapping[str, float], *, bar: float) -> None:
-    """Print times, and ratios to the first candidate."""
-    print(f"\n{title} (bar {bar:g}x)")
-    reference_s = next(iter(found_s.values()))
-    for name, seconds in found_s.items():
-        print(f"  {name:<40}{1e3 * seconds:9.1f} ms CPU{reference_s / seconds:8.2f}x")
-
-
-def show_equal(what: str, ours: Tensor, theirs: Tensor, *, tolerance: float = 1e-5) -> None:
-    """Print how far two answers are apart; stop if that is more than rounding."""
-    apart = float((ours - theirs).detach().abs().max())
-    print(f"\n{what}: largest difference {apart:.1e}")
-    if apart > tolerance:
-        raise SystemExit(f"the answers must agree within {tolerance:g}, they are {apart:g} apart")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def test_published_sizes_are_reached():
     assert millions(prior) == pytest.approx(1_200, rel=0.1)
     assert millions(decoder) == pytest.approx(2_300, rel=0.15)
     assert millions(upsampler) == pytest.approx(700, rel=0.15)
+    assert decoder.config.dropout == upsampler.config.dropout == 0.1
     assert millions(last) == pytest.approx(300, rel=0.15)
 
 

@@ -57,15 +57,33 @@ def test_context_of_one_row_stands_for_many():
     )
 
 
-def test_recomputing_blocks_backwards_gives_the_same_gradients():
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_recomputing_blocks_backwards_gives_the_same_gradients(dropout):
     gradients = []
     for checkpointing in (False, True):
-        unet = awake(Unet(UnetConfig(**TINY, text_tokens=True), embedding_width=8, text_width=12))
+        config = UnetConfig(**TINY, text_tokens=True, dropout=dropout)
+        torch.manual_seed(0)
+        unet = awake(Unet(config, embedding_width=8, text_width=12)).train()
         unet.checkpointing = checkpointing
+        torch.manual_seed(3)  # the masks of both are drawn alike, and drawn again alike
         unet(noise(2, 3, 16, 16), torch.tensor([5, 500]), condition(2, tokens=4)).square().mean().backward()
         gradients.append([p.grad for p in unet.parameters() if p.grad is not None])
     for plain, recomputed in zip(*gradients, strict=True):
-        torch.testing.assert_close(plain, recomputed)
+        torch.testing.assert_close(plain, recomputed, atol=0, rtol=0)
+
+
+def test_dropout_leaves_out_parts_in_training_only():
+    x, t, told = noise(1, 3, 16, 16), torch.tensor([500]), condition(1)
+    without = awake(Unet(UnetConfig(**TINY), embedding_width=8))
+    unet = awake(Unet(UnetConfig(**TINY, dropout=0.5), embedding_width=8))
+    unet.load_state_dict(without.state_dict())
+    assert torch.equal(unet(x, t, told), without(x, t, told))
+    unet.train()
+    torch.manual_seed(3)
+    first, other = unet(x, t, told), unet(x, t, told)
+    torch.manual_seed(3)
+    assert torch.equal(unet(x, t, told), first)
+    assert (first - other).abs().max() > 1e-3
 
 
 def test_network_hears_how_noisy_the_smaller_picture_is():
@@ -151,6 +169,7 @@ def test_embeddings_are_standardised_by_what_was_measured():
         ({"channels": (16, 32, 64)}, "attention"),
         ({"side_px": 15}, "side_px"),
         ({"norm_groups": 5}, "norm_groups"),
+        ({"dropout": 1.0}, "dropout"),
         ({"residual_scale": 0.1}, "low_side_px"),
     ],
 )
