@@ -85,7 +85,7 @@ def assert_same(one: Dataset, other: Dataset, rows: np.ndarray) -> None:
 def test_a_bucket_reads_as_the_folder_it_was_copied_from(folder, s3, tmp_path, shards_kept):
     near = Dataset.open(folder)
     place = remote(f"s3://{BUCKET}/dataset", tmp_path, shards_kept=shards_kept, folder=folder, **s3)
-    far = Dataset.open(place)
+    far = Dataset.open(place).in_whole_shards(1)
     assert far.version == near.version and far.index.equals(near.index)
     assert dataset_facts(place) == dataset_facts(folder)
     rows = seeded_numpy(0, "rows").integers(0, len(near), 40)
@@ -116,8 +116,22 @@ def test_a_cached_shard_is_not_asked_for_again(folder, memory, tmp_path):
     assert np.array_equal(far.images(rows, 8), pictures)
 
 
+def test_a_version_larger_than_its_cache_is_read_by_range_but_for_what_is_cached(folder, memory, tmp_path):
+    near, place = Dataset.open(folder), remote(memory, tmp_path, shards_kept=2, folder=folder)
+    far, rows = Dataset.open(place), np.arange(SHARDS * PER_SHARD)
+    assert_same(near, far, rows)
+    assert_same(near, far.near(rows), rows)
+    assert not list(tmp_path.glob("*.tar"))
+    first = np.flatnonzero(far.shard_of == 0)
+    assert_same(near, far.in_whole_shards(2), first)
+    assert len(list(tmp_path.glob("*.tar"))) == 1
+    fsspec.filesystem("memory").rm(f"{memory}/shards/00000.tar")
+    assert_same(near, far, first)
+    assert far.in_whole_shards(3) is far
+
+
 def test_shards_read_last_stay(folder, memory, tmp_path):
-    far = Dataset.open(remote(memory, tmp_path, shards_kept=3, folder=folder))
+    far = Dataset.open(remote(memory, tmp_path, shards_kept=3, folder=folder)).in_whole_shards(3)
     digests = list(dataset_facts(folder)["shards"].values())
     rows_of = [np.flatnonzero(far.shard_of == shard)[:1] for shard in range(SHARDS)]
     for shard in (0, 1, 2, 0, 3):
@@ -147,10 +161,10 @@ def test_what_is_missing_there_is_named(folder, memory, tmp_path):
         Dataset.open(place)
 
 
-def test_a_cache_smaller_than_a_shard_is_refused(folder, memory, tmp_path):
-    far = Dataset.open(remote(memory, tmp_path, shards_kept=0.5, folder=folder))
-    with pytest.raises(ValueError, match="raise cache_gb"):
-        far.image_bytes(np.array([0]))
+def test_a_shard_larger_than_the_cache_is_refused(tmp_path):
+    shard = RemoteShard("far/0.tar", "00", 11)
+    with pytest.raises(ValueError, match="raise cache_gb"), ShardCache(tmp_path, 10).opened(shard, list):
+        pass
 
 
 def test_secrets_of_a_place_are_not_shown(tmp_path):

@@ -121,12 +121,13 @@ def test_each_process_reads_its_own_parts_and_all_of_them(monkeypatch, world, mi
     assert sorted(read) == list(range(0, 96, size))
 
 
-def test_a_cache_that_would_thrash_is_said(folder, tmp_path, caplog):
+def test_a_cache_too_small_for_the_draw_is_said(folder, tmp_path, caplog):
     upload(folder, "memory://thrash", {})
     place = RemoteFolder(url="memory://thrash", cache=tmp_path, cache_gb=1e-9)
     with caplog.at_level(logging.WARNING):
-        all_pairs(Dataset.open(place)).ahead(CONFIG, seed=0)
-    assert "lower mixed_shards" in caplog.text
+        found = all_pairs(Dataset.open(place)).ahead(CONFIG, seed=0)(0)
+    assert "set mixed_shards to 1" in caplog.text and not list(tmp_path.glob("*.tar"))
+    assert torch.equal(found.pictures, all_pairs(Dataset.open(folder)).images(found.rows))
     caplog.clear()
     for gb in (0, 1):
         all_pairs(Dataset.open(replace(place, cache_gb=gb))).ahead(CONFIG, seed=0)

@@ -9,8 +9,9 @@ import copy
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +23,13 @@ from jaxtyping import Float, Float16, Float32, Int, UInt8
 from unclip_pipeline.corpus.files import atomic_path
 from unclip_pipeline.corpus.images import ImageDecodeError, decode_rgb, to_square
 from unclip_pipeline.corpus.places import DatasetPlace
-from unclip_pipeline.corpus.shard_bytes import CachedShards, HeldSpans, RangedShards, ShardBytes
+from unclip_pipeline.corpus.shard_bytes import CachedShards, HeldSpans, MappedShards, ShardBytes
 from unclip_pipeline.corpus.shards import Sample, write_shard
 from unclip_pipeline.corpus.version_files import files_of
 
 SPLITS = ("train", "heldout")
+GB = 10**9
+logger = logging.getLogger(__name__)
 
 
 class ReleasedPair(NamedTuple):
@@ -105,14 +108,12 @@ class Dataset:
 
         Where shards are read by range, three requests else; everywhere else the dataset itself.
         """
-        if not isinstance(self.shards, RangedShards):
+        is_here = isinstance(self.shards, MappedShards | HeldSpans)
+        if is_here or (isinstance(self.shards, CachedShards) and self.shards.whole):
             return self
         first, last = (self._columns[f"{kind}_embedding_offset"][rows] for kind in ("image", "text"))
         shards, sizes = self.shard_of[rows], last - first + 2 * self.embedding_width
-        near = copy.copy(self)
-        spans = HeldSpans(shards, first, self.shards.read(shards, first, sizes))
-        object.__setattr__(near, "shards", spans)
-        return near
+        return self._of(HeldSpans(shards, first, self.shards.read(shards, first, sizes)))
 
     def image_embeddings(self, rows: Int[np.ndarray, " b"]) -> Float32[np.ndarray, "b d"]:
         """Read the un-normalised CLIP image embeddings of these rows."""
@@ -136,17 +137,28 @@ class Dataset:
                 )
         return pieces
 
-    @property
-    def cache_bytes(self) -> int | None:
-        """Most bytes of shards that are kept on this disk; None where none are fetched to be kept."""
-        return self.shards.cache.max_bytes if isinstance(self.shards, CachedShards) else None
+    def in_whole_shards(self, mixed_shards: int) -> "Dataset":
+        """For reading from so many shards at a time: fetch each whole, if the cache holds so many.
 
-    def bytes_at_once(self, mixed_shards: int) -> int:
-        """Size of the largest so many shards, or with 0 of all; 0 where none are fetched."""
-        if not isinstance(self.shards, CachedShards):
-            return 0
+        A version larger than its cache is read by byte range else, so that no shard is fetched again and again.
+        """
+        if not isinstance(self.shards, CachedShards) or self.shards.whole:
+            return self
         sizes = sorted((shard.size for shard in self.shards.shards), reverse=True)
-        return sum(sizes[: mixed_shards or None])
+        needed, kept = sum(sizes[: mixed_shards or None]), self.shards.cache.max_bytes
+        if needed <= kept:
+            return self._of(replace(self.shards, whole=True))
+        logger.warning(
+            "the cache keeps %.1f GB, and %.1f GB of shards are drawn from at a time: reading by byte range; "
+            "raise the catalog's cache_gb, or set mixed_shards to %d",
+            kept / GB, needed / GB, max(1, len(sizes) * kept // sum(sizes)),
+        )  # fmt: skip
+        return self
+
+    def _of(self, shards: ShardBytes) -> "Dataset":
+        other = copy.copy(self)  # with the columns that were read already
+        object.__setattr__(other, "shards", shards)
+        return other
 
     @cached_property
     def shard_of(self) -> Int[np.ndarray, " n"]:

@@ -47,17 +47,31 @@ class MappedShards:
 
 @dataclass(frozen=True)
 class CachedShards:
-    """Shards of elsewhere, each fetched whole when it is first read and its digest checked."""
+    """Shards of elsewhere, each fetched whole when it is first read and its digest checked.
+
+    Unless `whole`, for a cache that does not hold them all: then only what is cached is read from there, and
+    the rest by byte range.
+    """
 
     files: AbstractFileSystem
     shards: Sequence[RemoteShard]
     cache: ShardCache
+    whole: bool = True
 
     def read(self, shards: Places, starts: Places, sizes: Places) -> list[bytes]:
         pieces = [b""] * len(shards)
         order = np.lexsort((starts, shards))
         groups = np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(order) else []
-        self._fetch([int(shards[group[0]]) for group in groups])
+        missing = [group for group in groups if not self.cache.holds(self.shards[shards[group[0]]])]
+        if missing and not self.whole:
+            far = np.concatenate(missing)
+            ranged = RangedShards(self.files, self.shards).read(shards[far], starts[far], sizes[far])
+            for place, piece in zip(far.tolist(), ranged, strict=True):
+                pieces[place] = piece
+            held = {int(group[0]) for group in missing}
+            groups = [group for group in groups if int(group[0]) not in held]
+        elif len(missing) > 1:
+            self._fetch([int(shards[group[0]]) for group in missing])
         for group in groups:
             with self._opened(int(shards[group[0]])) as descriptor:
                 for place, start, size in zip(
@@ -67,11 +81,9 @@ class CachedShards:
         return pieces
 
     def _fetch(self, shards: Sequence[int]) -> None:
-        """Fetch those that are missing at once rather than one after the other."""
-        missing = [shard for shard in shards if not self.cache.holds(self.shards[shard])]
-        if len(missing) > 1:
-            with ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch") as pool:
-                list(pool.map(self._touch, missing))
+        """Fetch at once rather than one after the other."""
+        with ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch") as pool:
+            list(pool.map(self._touch, shards))
 
     def _touch(self, shard: int) -> None:
         with self._opened(shard):

@@ -66,7 +66,10 @@ class RemoteFiles:
         ]
         if self.folder.cache_gb == 0:
             return RangedShards(files, remote)
-        return CachedShards(files, remote, ShardCache(self.folder.cache, int(self.folder.cache_gb * GB)))
+        cache = ShardCache(self.folder.cache, int(self.folder.cache_gb * GB))
+        return CachedShards(
+            files, remote, cache, whole=sum(listed[name] for name in digests) <= cache.max_bytes
+        )
 
 
 def files_of(place: DatasetPlace) -> LocalFiles | RemoteFiles:

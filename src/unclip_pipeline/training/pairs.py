@@ -1,6 +1,5 @@
 """Batches of a dataset version by position: what the prior, the decoder and the upsampler learn from."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +20,6 @@ PIXELS_KEPT_BYTES = 1 << 30  # decoded pictures up to this much stay in memory
 AHEAD_BYTES = 1 << 30  # decoded pictures that wait for their step take no more
 MEASURED_ROWS = 1 << 16  # enough for mean and deviation of embeddings
 
-logger = logging.getLogger(__name__)
 Rows = Int[np.ndarray, " b"]
 
 
@@ -69,11 +67,11 @@ class Pairs:
         """What a training reads at each position, read in threads before it is asked for."""
         size, device = part_size(config), self.device
         rows_at = self.batches(size, seed=seed, mixed_shards=config.mixed_shards)
-        self._warn_of_a_small_cache(config.mixed_shards)
+        dataset = self.dataset.in_whole_shards(config.mixed_shards)
         gpu = device.type == "cuda"
 
         def read(position: int) -> Read:
-            found = self._on_host(rows_at(position), embeddings=embeddings)
+            found = self._on_host(rows_at(position), dataset, embeddings=embeddings)
             return found.pinned() if gpu else found
 
         threads = config.reading_threads or reading_threads()
@@ -84,7 +82,7 @@ class Pairs:
 
     def read(self, rows: Rows, *, embeddings: bool = True) -> Read:
         """Read these rows now."""
-        return self._on_host(rows, embeddings=embeddings).to(self.device)
+        return self._on_host(rows, self.dataset, embeddings=embeddings).to(self.device)
 
     def images(self, rows: Rows) -> UInt8[Tensor, "b 3 s s"]:
         """Pictures, decoded once if all of them fit in memory."""
@@ -109,9 +107,9 @@ class Pairs:
         some = np.flatnonzero(counts)[::every]
         return self.rows[np.isin(shards, some)]
 
-    def _on_host(self, rows: Rows, *, embeddings: bool) -> Read:
+    def _on_host(self, rows: Rows, dataset: Dataset, *, embeddings: bool) -> Read:
         is_all_read = embeddings and self.side_px and not len(self._kept.known)
-        dataset = self.dataset.near(rows) if is_all_read else self.dataset
+        dataset = dataset.near(rows) if is_all_read else dataset
         return Read(
             rows,
             torch.from_numpy(self._pixels(rows, dataset)) if self.side_px else None,
@@ -128,16 +126,6 @@ class Pairs:
             kept.pixels[new] = dataset.images(self.rows[new], self.side_px)
             kept.known[new] = True  # after the pixels: another thread may look
         return kept.pixels[places]
-
-    def _warn_of_a_small_cache(self, mixed_shards: int) -> None:
-        """Say so before pictures drawn from everywhere have the same shards fetched again and again."""
-        needed, kept = self.dataset.bytes_at_once(mixed_shards), self.dataset.cache_bytes
-        if kept is not None and needed > kept:
-            logger.warning(
-                "pictures are drawn from %.1f GB of shards at a time and the cache keeps %.1f GB: shards will be "
-                "fetched again and again; raise the catalog's cache_gb, lower mixed_shards, or set cache_gb to 0",
-                needed / 1e9, kept / 1e9,
-            )  # fmt: skip
 
 
 class _Kept(NamedTuple):
