@@ -11,6 +11,7 @@ from unclip_pipeline.clip.encoder import Encoder, embedder_id_of, load_encoder
 from unclip_pipeline.clip.model import SCRATCH, ClipConfig, initial_model, scratch_architecture
 from unclip_pipeline.clip.named import named_weights
 from unclip_pipeline.clip.zero_shot import Question, ZeroShotConfig, questions
+from unclip_pipeline.export.towers import why_text_not_exportable
 from unclip_pipeline.pipelines.train_clip.corpus import (
     Pictures,
     read_pictures,
@@ -20,7 +21,7 @@ from unclip_pipeline.pipelines.train_clip.corpus import (
 from unclip_pipeline.pipelines.train_clip.validation import retrieval_sheet, validate
 from unclip_pipeline.provenance import code_revision
 from unclip_pipeline.seeds import seed_of
-from unclip_pipeline.tracking import log_image, log_metrics, watch
+from unclip_pipeline.tracking import log_image, log_metrics, note_exportable, watch
 from unclip_pipeline.training.clip import ADAMW_LAYERS, ClipTraining, Corpus, clip_loss
 from unclip_pipeline.training.devices import default_device
 from unclip_pipeline.training.history import History
@@ -54,6 +55,7 @@ def train_clip(
     history = History(images=training.images)
     named = None if config.source == SCRATCH else named_weights(config)
     architecture = named.config["architecture"] if named else scratch_architecture(config)
+    note_exportable(why_text_not_exportable(architecture))
     side_px = architecture["preprocessing"]["size"]
     pictures = read_pictures(raw_shards, held_back[:MOST_VALIDATED], side_px, scratch / "validation.npy")
     held = HeldBack(pictures, questions(zero_shot, pictures.captions))
@@ -64,6 +66,7 @@ def train_clip(
         weights = _train(shown, held, scratch, config, training, history, seed)
     found = validate(load_encoder(weights, default_device()), *held)
     log_image(retrieval_sheet(pictures, found), "retrieval/sheet")
+    log_metrics(found.metrics, step=weights.config["images_seen"])  # where the curve ends
     seen = {"images_seen": weights.config["images_seen"], "training_pairs": len(learned)}
     return weights, found.metrics | seen, history.table()
 
