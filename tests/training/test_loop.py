@@ -79,6 +79,8 @@ def test_resumed_run_is_bit_identical_to_the_unbroken_one(tmp_path):
     assert rest == losses[6:]
     for name, tensor in everything(unbroken).items():
         assert torch.equal(tensor, everything(resumed)[name]), name
+    assert resumed.history.table().equals(unbroken.history.table())
+    assert resumed.history.table()["loss"].tolist() == losses
 
 
 def test_sigterm_saves_the_step_under_way_and_exits_with_zero(tmp_path, caplog):
@@ -114,14 +116,29 @@ def new_state_keeping_rng() -> TrainingState:
         return new_state()
 
 
-def test_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, caplog):
-    state = new_state()
-    list(
-        checkpointed(train(state, batches, regression, CONFIG, seed=1), state, tmp_path, CONFIG, identity="a")
-    )
+DAMAGE = {
+    "cut short": ("state.safetensors", lambda data: data[:-10]),
+    "one bit of a weight": ("state.safetensors", lambda data: data[:-1] + bytes([data[-1] ^ 1])),
+    "another position": (
+        "state.json",
+        lambda data: data.replace(b'"images_seen": 144', b'"images_seen": 128'),
+    ),
+    "a prettier curve": ("state.json", lambda data: data.replace(b'"loss": ', b'"loss": 0')),
+    "no record": ("state.json", lambda data: b"[]"),
+    "no text": ("state.json", lambda data: b"\xff\xfe"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_checkpoint_is_passed_over_for_the_one_before(damage, tmp_path, caplog):
+    state, (file, harm) = new_state(), DAMAGE[damage]
+    for state.images_seen in (96, 144):
+        state.history.add(state.images_seen, {"loss": 0.5})
+        state.save(tmp_path, identity="a")
     older, newest = checkpoints(tmp_path)
-    weights = newest / "state.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-10])
+    whole = (newest / file).read_bytes()
+    (newest / file).write_bytes(harm(whole))
+    assert (newest / file).read_bytes() != whole
     again = new_state()
     assert resume(again, tmp_path, identity="a")
     assert f"{again.images_seen:012d}" == older.name
