@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from elsewhere import BUCKET, digest_of_all, s3_server, stall, upload
+from unclip_pipeline.corpus import shard_bytes
 from unclip_pipeline.corpus.files import SUCCESS, atomic_folder
 from unclip_pipeline.corpus.images import ImageDecodeError, encode_png
 from unclip_pipeline.corpus.places import RemoteFolder
@@ -116,7 +117,10 @@ def test_a_cached_shard_is_not_asked_for_again(folder, memory, tmp_path):
     assert np.array_equal(far.images(rows, 8), pictures)
 
 
-def test_a_version_larger_than_its_cache_is_read_by_range_but_for_what_is_cached(folder, memory, tmp_path):
+def test_a_version_larger_than_its_cache_is_read_by_range_but_for_what_is_cached(
+    folder, memory, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(shard_bytes, "REQUEST_BYTES", 1)
     near, place = Dataset.open(folder), remote(memory, tmp_path, shards_kept=2, folder=folder)
     far, rows = Dataset.open(place), np.arange(SHARDS * PER_SHARD)
     assert_same(near, far, rows)
@@ -128,6 +132,17 @@ def test_a_version_larger_than_its_cache_is_read_by_range_but_for_what_is_cached
     fsspec.filesystem("memory").rm(f"{memory}/shards/00000.tar")
     assert_same(near, far, first)
     assert far.in_whole_shards(3) is far
+
+
+def test_shards_of_which_much_is_wanted_are_fetched_once_each(folder, memory, tmp_path, monkeypatch):
+    far = Dataset.open(remote(memory, tmp_path, shards_kept=2, folder=folder))
+    fetched, blocks = [], type(far.shards)._blocks
+    monkeypatch.setattr(
+        type(far.shards), "_blocks", lambda self, shard: fetched.append(shard) or blocks(self, shard)
+    )
+    rows = np.arange(len(far))
+    assert far.image_bytes(rows) == Dataset.open(folder).image_bytes(rows)
+    assert len(fetched) == SHARDS and kept(tmp_path) <= 2 * largest(folder) * 1.01
 
 
 def test_shards_read_last_stay(folder, memory, tmp_path):

@@ -21,6 +21,7 @@ from unclip_pipeline.corpus.shard_cache import RemoteShard, ShardCache
 
 FETCHED_AT_ONCE = 8  # shards
 BLOCK_BYTES = 1 << 24
+REQUEST_BYTES = 1 << 18  # that could have come in the time a request takes
 
 logger = logging.getLogger(__name__)
 Places = Int[np.ndarray, " n"]
@@ -49,8 +50,8 @@ class MappedShards:
 class CachedShards:
     """Shards of elsewhere, each fetched whole when it is first read and its digest checked.
 
-    Unless `whole`, for a cache that does not hold them all: then only what is cached is read from there, and
-    the rest by byte range.
+    Unless `whole`, for a cache that does not hold them all: then a shard of which little is wanted at once, and
+    that is not in the cache, is read by byte range.
     """
 
     files: AbstractFileSystem
@@ -63,13 +64,11 @@ class CachedShards:
         order = np.lexsort((starts, shards))
         groups = np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(order) else []
         missing = [group for group in groups if not self.cache.holds(self.shards[shards[group[0]]])]
-        if missing and not self.whole:
-            far = np.concatenate(missing)
-            ranged = RangedShards(self.files, self.shards).read(shards[far], starts[far], sizes[far])
-            for place, piece in zip(far.tolist(), ranged, strict=True):
-                pieces[place] = piece
-            held = {int(group[0]) for group in missing}
-            groups = [group for group in groups if int(group[0]) not in held]
+        if not self.whole:
+            missing = [group for group in missing if self._is_little(group, self.shards[shards[group[0]]])]
+            self._read_ranges(missing, shards, starts, sizes, pieces)
+            ranged = {int(group[0]) for group in missing}
+            groups = [group for group in groups if int(group[0]) not in ranged]
         elif len(missing) > 1:
             self._fetch([int(shards[group[0]]) for group in missing])
         for group in groups:
@@ -79,6 +78,19 @@ class CachedShards:
                 ):
                     pieces[place] = os.pread(descriptor, size, start)
         return pieces
+
+    def _is_little(self, group: Places, shard: RemoteShard) -> bool:
+        return len(group) * REQUEST_BYTES < shard.size or shard.size > self.cache.max_bytes
+
+    def _read_ranges(
+        self, groups: Sequence[np.ndarray], shards: Places, starts: Places, sizes: Places, pieces: list[bytes]
+    ) -> None:
+        """Read the pieces of these groups into their places."""
+        if groups:
+            far = np.concatenate(groups)
+            found = RangedShards(self.files, self.shards).read(shards[far], starts[far], sizes[far])
+            for place, piece in zip(far.tolist(), found, strict=True):
+                pieces[place] = piece
 
     def _fetch(self, shards: Sequence[int]) -> None:
         """Fetch at once rather than one after the other."""
