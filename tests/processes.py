@@ -83,9 +83,11 @@ def launched(rank: int, count: int, port: int) -> Iterator[None]:
         "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
     }  # fmt: skip
     os.environ.update({name: str(value) for name, value in told.items()})
-    yield
-    for name in told:
-        del os.environ[name]
+    try:
+        yield
+    finally:
+        for name in told:
+            del os.environ[name]
 
 
 def _free_port() -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from processes import alone, launched, together
 from small_trainings import NAMES, small_training
 from taking_part import STEPS, gradients, killed_at, lives, names, normed, taking_part
+from unclip_pipeline.training.clip import ClipTraining
 from unclip_pipeline.training.distributed import SharedBatchNorm, gathered, join
 from unclip_pipeline.training.loop import NonFiniteLossError, own_parts, part_size, resumable, train
 from unclip_pipeline.training.optim import TrainConfig
@@ -122,10 +123,16 @@ def test_what_the_processes_cannot_share_is_refused_by_field(wrong, count):
                 TrainingState.start(nn.Linear(2, 2), config, muon=())
 
 
-@pytest.mark.parametrize("wrong", [{"micro_batches": 3}, {"sharding": "zero"}, {"micro_batches": -1}])
+@pytest.mark.parametrize("wrong", [{"micro_batches": 3}, {"micro_batches": -1}])
 def test_impossible_shares_are_refused_by_field(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         TrainConfig(images=48, batch_size=16, warmup_images=0, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"micro_batches": 2}, {"sharding": "fsdp"}])
+def test_clip_is_neither_split_in_turns_nor_sharded(wrong):
+    with pytest.raises(ValueError, match=f"train_clip.{next(iter(wrong))}"):
+        ClipTraining(images=256, batch_size=128, warmup_images=0, **wrong)
 
 
 @pytest.mark.parametrize("name", NAMES)
