@@ -40,7 +40,8 @@ class TrainConfig:
     preview_images: int = 0  # images between two looks at the average while training; 0: only at the end
     # Parts of a batch, each with noise of its own: over processes, then in turn. 0: one part a process
     micro_batches: int = 0
-    # What follows changes no result, so a run may go on with another choice: `repr` is what a run is known by
+    # What follows changes rounding (and, compiled, which units dropout drops), no more: a run, which is known
+    # by its `repr`, may go on with another choice
     sharding: Sharding = field(default="none", repr=False)  # "fsdp": each process keeps a part of the weights
     compile: bool = field(default=False, repr=False)  # the model's blocks, by torch.compile; for GPUs
 
