@@ -119,7 +119,8 @@ def test_the_version_carries_alias_lineage_gates_and_pinned_requirements(registe
     assert version.tags["gate.evaluate.copies"] == "overridden: 0.5 <= 0.1"
     assert version.tags["gate.evaluate.r_precision_prior"].startswith("passed")
     assert version.tags["dataset_version"] and version.tags["code_revision"]
-    assert "# Model card: unclip" in version.description
+    assert version.description.startswith("Text in, 32 x 32 pixel picture out.")
+    assert version.tags["dataset_version"] in version.description
     pins = Path(mlflow.pyfunc.get_model_dependencies("models:/unclip@champion")).read_text().split()
     assert any(pin.startswith("torch==") for pin in pins) and all(
         "==" in pin and "+" not in pin for pin in pins
