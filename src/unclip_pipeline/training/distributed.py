@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)  # the others wait while the main process draws previews or decodes pictures
+_left: list[dist.ProcessGroup] = []
 
 
 def is_launched() -> bool:
@@ -51,9 +52,14 @@ def join() -> None:
 
 
 def leave() -> None:
-    """Part from the other processes, once all of them are here."""
+    """Part from the other processes, once all of them are here.
+
+    The group is not freed before the process ends. DDP, which would free it last, does so under Python's
+    lock and waits for the group's threads, which may be waiting for that lock.
+    """
     if dist.is_initialized():
         dist.barrier()
+        _left.append(dist.group.WORLD)
         dist.destroy_process_group()
 
 
