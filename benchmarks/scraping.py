@@ -126,13 +126,14 @@ def theirs(folder: Path, urls: list[str]) -> dict[str, float]:
     """Download with img2dataset's classes, put together as its `download` does, in this process."""
     import unclip_pipeline.scraping.img2dataset_guard as img2dataset  # isort: skip (first, or torch comes too)
     from img2dataset.downloader import Downloader
+    from img2dataset.reader import Reader
     from img2dataset.writer import WebDatasetSampleWriter
 
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory(dir=folder) as target:
         listed(urls).to_parquet(f"{target}/list.parquet", index=False)
         Path(target, "_tmp").mkdir()
-        reader = img2dataset.Reader(
+        reader = Reader(
             f"{target}/list.parquet",
             "parquet",
             "url",
