@@ -145,6 +145,12 @@ def test_squares_for_a_network_with_attention_are_refused_before_anything_runs()
         check_cascade(given)
 
 
+@pytest.mark.parametrize("sampling", [{"tile_px": -4}, {"tile_px": 32, "tile_overlap_px": -8}])
+def test_squares_of_negative_size_are_refused_by_name(sampling: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"sampling\.tile_px .*must not be negative"):
+        check_cascade(parameters() | {"sampling": sampling})
+
+
 @pytest.mark.parametrize(
     "section",
     [{"big": {"network": {}, "training": {}}}, {"upsampler_9": {"netwrok": {}, "training": {}}}],

@@ -42,6 +42,11 @@ def check_sides(decoder: UnetConfig, upsamplers: Mapping[str, UnetConfig]) -> No
 
 def check_tiles(tile_px: int, overlap_px: int, upsamplers: Mapping[str, UnetConfig]) -> None:
     """Refuse squares that a network cannot be shown, or that would change what it sees."""
+    if min(tile_px, overlap_px) < 0:
+        raise ValueError(
+            f"sampling.tile_px and sampling.tile_overlap_px must not be negative, got {tile_px=} and "
+            f"{overlap_px=}; tile_px: 0 enlarges whole pictures"
+        )
     cut = {name: network for name, network in upsamplers.items() if 0 < tile_px < network.side_px}
     for name, network in cut.items():
         if any(network.attention):
